@@ -1,0 +1,3 @@
+"""LabelQueue: which image a person should label next, for Label Studio."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""One outside thing a file: Label Studio, images, backbones, the feature store, the database, RQ."""

@@ -1,0 +1,1 @@
+"""The HTTP face: the ML-backend protocol of Label Studio and our own API; routes parse, call, render."""

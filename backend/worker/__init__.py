@@ -1,0 +1,1 @@
+"""RQ jobs: plain JSON arguments, one use case each."""

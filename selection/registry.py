@@ -1,0 +1,107 @@
+"""The selectors by name: register, list, create from JSON parameters, describe.
+
+A selector is a frozen dataclass; its fields are its parameters. Distributions other than this one are found by the
+entry point group `labelqueue.selectors` (value: a module that registers, or the class itself).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from selection.contract import BadParameter, Selector, UnknownSelector
+
+GROUP = "labelqueue.selectors"
+T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One registered selector: what it is called, what it needs beside features, and what it is like."""
+
+    name: str
+    cls: type
+    needs: frozenset[str]
+    tags: frozenset[str]
+
+    @property
+    def summary(self) -> str:
+        """First line of the class's docstring."""
+        return (self.cls.__doc__ or "").strip().split("\n", 1)[0]
+
+
+_entries: dict[str, Entry] = {}
+
+
+def register(name: str, *, needs: Iterable[str] = (), tags: Iterable[str] = ()) -> Callable[[T], T]:
+    """Class decorator. `needs` may hold "probs"; `tags` are for people ("geometric", "uncertainty", "prefix")."""
+
+    def keep(cls: T) -> T:
+        taken = _entries.get(name)
+        if taken is not None and taken.cls.__qualname__ != cls.__qualname__:
+            raise BadParameter(f"selector name {name!r} is taken by {taken.cls.__module__}.{taken.cls.__qualname__}")
+        if not dataclasses.is_dataclass(cls):
+            raise BadParameter(f"{cls.__qualname__} must be a frozen dataclass: put @dataclass under @register")
+        _entries[name] = Entry(name, cls, frozenset(needs), frozenset(tags))
+        return cls
+
+    return keep
+
+
+@cache
+def _load_plugins() -> None:
+    import selection.strategies  # noqa: F401  (registers ours)
+
+    for point in entry_points(group=GROUP):
+        point.load()
+
+
+def names() -> list[str]:
+    """All registered names, sorted."""
+    _load_plugins()
+    return sorted(_entries)
+
+
+def entry(name: str) -> Entry:
+    """The entry of `name`; raises `UnknownSelector` with the known names."""
+    _load_plugins()
+    if name not in _entries:
+        raise UnknownSelector(f"no selector named {name!r}; known: {', '.join(sorted(_entries))}")
+    return _entries[name]
+
+
+def create(name: str, **params: Any) -> Selector:
+    """Make a selector from JSON-able parameters; unknown or badly typed ones raise `BadParameter`."""
+    found = entry(name)
+    fields = {f.name for f in dataclasses.fields(found.cls) if f.init}
+    unknown = sorted(set(params) - fields)
+    if unknown:
+        known = ", ".join(sorted(fields)) or "none"
+        raise BadParameter(f"{name} has no parameter {', '.join(unknown)}; it takes: {known}")
+    try:
+        made: Selector = found.cls(**params)
+    except TypeError as error:
+        raise BadParameter(f"{name}: {error}") from error
+    return made
+
+
+def schema(name: str) -> dict[str, dict[str, Any]]:
+    """The parameters of `name`: for each its type and default, ready for JSON."""
+    found = entry(name)
+    hints = typing.get_type_hints(found.cls)
+    out: dict[str, dict[str, Any]] = {}
+    for field in dataclasses.fields(found.cls):
+        if not field.init:
+            continue
+        hint = hints[field.name]
+        shown = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        default = field.default if field.default is not dataclasses.MISSING else None
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        out[field.name] = {"type": shown, "default": default}
+    return out
