@@ -1,0 +1,52 @@
+"""The errors of this program, one tree. Each text names the fact and the cure.
+
+A `UserError` is the caller's to mend (HTTP 4xx, CLI exit 2); everything else is ours or the world's.
+"""
+
+from __future__ import annotations
+
+
+class LabelQueueError(Exception):
+    """Root of our errors."""
+
+
+class UserError(LabelQueueError):
+    """The request cannot be done as it was said."""
+
+
+class UnknownProject(UserError):
+    """No connected project has that id."""
+
+    def __init__(self, project: int | str) -> None:
+        super().__init__(f"project {project} is not connected; run: labelqueue connect {project}")
+
+
+class BadSetting(UserError):
+    """A setting, strategy name or parameter is not known or out of range."""
+
+
+class BadImage(LabelQueueError):
+    """An image cannot be fetched or decoded; the text is the reason that people see in the task list."""
+
+
+class LabelStudioError(LabelQueueError):
+    """Label Studio cannot be used now."""
+
+
+class LabelStudioDown(LabelStudioError):
+    """Label Studio does not answer (refused, timed out, 502-504); trying again later may help.
+
+    For a write this means that it is unknown whether it took effect.
+    """
+
+
+class LabelStudioRefused(LabelStudioError):
+    """Label Studio answered no; `status` is its HTTP status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class QueueDown(LabelQueueError):
+    """Redis/Valkey does not answer."""

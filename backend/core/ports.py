@@ -1,0 +1,294 @@
+"""What the use cases need of the world; each is implemented in `backend/adapters` and faked in `tests/fakes.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from backend.core.domain import (
+    Annotation,
+    Backbone,
+    Counts,
+    Deleted,
+    Embedded,
+    Failed,
+    FeatureBatch,
+    FeatureTable,
+    Guess,
+    Guesses,
+    Head,
+    JobView,
+    LabelConfig,
+    Prediction,
+    Project,
+    Publication,
+    PublicationState,
+    Ranking,
+    RemoteBackend,
+    RemoteProject,
+    RemoteTask,
+    RemoteWebhook,
+    Server,
+    Strategy,
+    Task,
+    TaskState,
+    WorkerView,
+)
+
+
+class LabelStudio(Protocol):
+    """Label Studio's API. Raises `LabelStudioDown` or `LabelStudioRefused`."""
+
+    def server(self) -> Server: ...
+    def projects(self) -> list[RemoteProject]: ...
+    def project(self, ls_id: int) -> RemoteProject: ...
+    def parse_config(self, label_config: str) -> LabelConfig: ...
+
+    def tasks(self, ls_id: int, config: LabelConfig, *, since: float | None = None) -> Iterator[RemoteTask]:
+        """All tasks, or those whose updated_at is not before `since`, with all their annotations, in pages."""
+        ...
+
+    def task_ids(self, ls_id: int) -> list[int]:
+        """Ids of all tasks, cheaply."""
+        ...
+
+    def import_predictions(
+        self, ls_id: int, config: LabelConfig, model_version: str, predictions: Sequence[Prediction]
+    ) -> int:
+        """Import in ONE request; returns how many Label Studio says it created."""
+        ...
+
+    def set_queue(self, ls_id: int, model_version: str) -> None:
+        """One PATCH: uncertainty sampling by `model_version`."""
+        ...
+
+    def delete_version(self, ls_id: int, model_version: str) -> None: ...
+    def versions(self, ls_id: int) -> Mapping[str, int]:
+        """Prediction counts by model_version."""
+        ...
+
+    def backends(self, ls_id: int) -> list[RemoteBackend]: ...
+    def add_backend(
+        self,
+        ls_id: int,
+        url: str,
+        title: str,
+        *,
+        auth: tuple[str, str] | None,
+        extra_params: Mapping[str, Any],
+    ) -> RemoteBackend: ...
+    def delete_backend(self, backend: int) -> None: ...
+    def webhooks(self, ls_id: int) -> list[RemoteWebhook]: ...
+    def add_webhook(self, ls_id: int, url: str, headers: Mapping[str, str]) -> RemoteWebhook: ...
+    def set_webhook_headers(self, webhook: int, headers: Mapping[str, str]) -> None: ...
+    def delete_webhook(self, webhook: int) -> None: ...
+
+
+class Embedder(Protocol):
+    """A warm backbone with its image loader; decoding overlaps with the forward pass."""
+
+    @property
+    def backbone(self) -> Backbone: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
+        """Vectors for (task id, image reference) pairs, in any order; a bad image yields `Failed`, never raises."""
+        ...
+
+
+class FeatureStore(Protocol):
+    """Versioned features and guesses of projects; appends are transactional and may come from many workers."""
+
+    def append(self, project: int, version: int, batch: FeatureBatch) -> None: ...
+    def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]: ...
+    def load(self, project: int, version: int) -> FeatureTable:
+        """All rows, each task once; cached in this process, only what is new is read. No rows: shape (0, 0)."""
+        ...
+
+    def remove(self, project: int, version: int, task_ids: Sequence[int]) -> None: ...
+    def optimize(self, project: int, version: int) -> None:
+        """Join small fragments and drop old ones; safe while others read."""
+        ...
+
+    def write_guesses(self, project: int, guesses: Guesses) -> None: ...
+    def read_guesses(self, project: int, task_ids: Sequence[int]) -> dict[int, Guess]: ...
+
+
+class Projects(Protocol):
+    def add(
+        self, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig, at: float
+    ) -> Project:
+        """Insert, or update title/config/key of the row with this ls_id; settings are kept.
+
+        A key that differs in its part after the dot means that Label Studio reuses the id for a new project: the
+        old project's rows are dropped and a fresh one is made.
+        """
+        ...
+
+    def get(self, project: int) -> Project:
+        """Raises `UnknownProject`."""
+        ...
+
+    def by_ls_id(self, ls_id: int) -> Project:
+        """Raises `UnknownProject`."""
+        ...
+
+    def all(self) -> list[Project]: ...
+    def remove(self, project: int) -> None: ...
+    def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
+    def update(self, project: int, **fields: Any) -> None:
+        """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at."""
+        ...
+
+    def secret(self, name: str) -> str:
+        """A random secret that is made once per installation and kept."""
+        ...
+
+
+class Tasks(Protocol):
+    def upsert(self, project: int, tasks: Sequence[tuple[int, str | None]]) -> int:
+        """Add tasks (pending; failed with a reason when the image is None); a changed image makes it pending again.
+
+        Returns how many became pending.
+        """
+        ...
+
+    def keep_only(self, project: int, ids: Iterable[int]) -> list[int]:
+        """Drop the tasks that are not among `ids`, with their annotations; returns the dropped ids."""
+        ...
+
+    def remove(self, project: int, ids: Sequence[int]) -> None: ...
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, bool]]:
+        """Lease up to `limit` pending tasks: (id, image, claimed before?), ascending ids. Two callers never share one."""
+        ...
+
+    def renew(self, project: int, owner: str, lease: float) -> None:
+        """Prolong every lease of `owner`."""
+        ...
+
+    def release(self, project: int, owner: str) -> None:
+        """Give back what `owner` still holds."""
+        ...
+
+    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
+        """Set states: embedded id -> digest, failed id -> reason; ends their leases."""
+        ...
+
+    def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:
+        """Failed tasks become pending again; returns how many."""
+        ...
+
+    def reset(self, project: int) -> None:
+        """Every task becomes pending (new feature version)."""
+        ...
+
+    def counts(self, project: int) -> Counts: ...
+    def list(
+        self,
+        project: int,
+        *,
+        state: TaskState | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
+    ) -> list[Task]: ...
+    def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
+        """(task id -> label of labeled tasks, ids of skipped tasks)."""
+        ...
+
+    def apply(self, project: int, annotations: Sequence[Annotation], deleted: Sequence[Deleted] = ()) -> int:
+        """Fold annotation events into the label table; any order, any number of times. Returns changed tasks.
+
+        An older updated_at never replaces a newer one; a deletion is final (ids are not reused). The label of a task
+        is the majority of its annotations' choices, ties to the latest; skipped if it has only skips.
+        Annotations of unknown tasks are kept and count once the task appears.
+        """
+        ...
+
+    def replace(self, project: int, tasks: Sequence[RemoteTask]) -> int:
+        """Make the annotations of these tasks exactly what Label Studio shows. Returns changed tasks."""
+        ...
+
+
+class Rankings(Protocol):
+    def add_head(
+        self,
+        project: int,
+        features_version: int,
+        labels_digest: str,
+        classes: Sequence[str],
+        report: Mapping[str, Any],
+        weights: bytes,
+        at: float,
+    ) -> Head: ...
+    def latest_head(self, project: int) -> Head | None: ...
+    def head(self, head: int) -> tuple[Head, bytes]: ...
+    def add(
+        self,
+        project: int,
+        *,
+        strategy: Strategy,
+        seed: int,
+        features_version: int,
+        labels_digest: str,
+        labeled: int,
+        embedded: int,
+        head: int | None,
+        picks: Sequence[Any],
+        timings: Mapping[str, float],
+        at: float,
+    ) -> Ranking: ...
+    def get(self, ranking: int) -> Ranking: ...
+    def latest(self, project: int) -> Ranking | None: ...
+    def history(self, project: int, limit: int = 20) -> list[Ranking]: ...
+    def begin_publication(self, project: int, ranking: int, at: float) -> Publication:
+        """A new attempt in state "importing" with a fresh model_version `labelqueue-<project key id>-r<ranking>[-n]`."""
+        ...
+
+    def set_publication(
+        self, publication: int, state: PublicationState, *, reason: str = "", at: float | None = None
+    ) -> None:
+        """Going "live" retires the one that was live, in the same transaction."""
+        ...
+
+    def live(self, project: int) -> Publication | None: ...
+    def publications(self, project: int, states: Sequence[PublicationState] = ()) -> list[Publication]:
+        """Newest first."""
+        ...
+
+
+class Jobs(Protocol):
+    """The work queue. Raises `QueueDown`."""
+
+    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
+        """Enqueue job `name` unless one with this key waits already, runs, or backs off after failures."""
+        ...
+
+    def push_event(self, event: Mapping[str, Any]) -> None:
+        """Keep a webhook event for the next `absorb`; about a millisecond."""
+        ...
+
+    def take_events(self, limit: int) -> AbstractContextManager[list[dict[str, Any]]]:
+        """The oldest events; they are removed when the block ends without an error. One taker at a time (others: [])."""
+        ...
+
+    def backlog(self) -> int:
+        """Events not yet taken."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """Report on the job that this thread runs; no effect outside a job."""
+        ...
+
+    def jobs(self) -> list[JobView]: ...
+    def workers(self) -> list[WorkerView]: ...
+    def ping(self) -> None: ...
+    def hit(self, key: str, seconds: float) -> bool:
+        """True for the first caller within `seconds`, over all processes."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> float: ...
