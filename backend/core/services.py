@@ -1,0 +1,40 @@
+"""The ports bundled for the use cases: each takes a `Services` first. `backend.wiring` makes the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backend.core.ports import Clock, Embedder, FeatureStore, Jobs, LabelStudio, Projects, Rankings, Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator decides once per installation (from `backend.settings`)."""
+
+    public_url: str = "http://127.0.0.1:9090"  # where Label Studio reaches us
+    basic_auth: tuple[str, str] | None = None
+    shard_size: int = 512  # tasks an embedding job claims
+    chunk_size: int = 64  # tasks per append: what a killed worker may have to do again
+    lease: float = 60.0  # seconds after which a silent worker's tasks are free again
+    reconcile_every: float = 60.0  # seconds between looks at Label Studio
+    full_sync_every: float = 900.0  # seconds between full looks
+    batch_size: int = 10  # default of new projects
+    min_interval: float = 5.0
+    preannotate: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a use case may touch."""
+
+    projects: Projects
+    tasks: Tasks
+    rankings: Rankings
+    features: FeatureStore
+    jobs: Jobs
+    label_studio: LabelStudio
+    clock: Clock
+    embedder: Callable[[], Embedder]
+    options: Options
