@@ -55,6 +55,7 @@ class Project:
     extra_params: str  # last extra params seen from Label Studio, canonical JSON
     synced_at: float | None  # updated_at cursor of the last reconciliation
     strategy_changed_at: float
+    backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 
     @property
     def horizon(self) -> int:

@@ -118,9 +118,7 @@ class FeatureStore(Protocol):
 
 
 class Projects(Protocol):
-    def add(
-        self, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig, at: float
-    ) -> Project:
+    def add(self, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig, at: float) -> Project:
         """Insert, or update title/config/key of the row with this ls_id; settings are kept.
 
         A key that differs in its part after the dot means that Label Studio reuses the id for a new project: the
@@ -140,7 +138,8 @@ class Projects(Protocol):
     def remove(self, project: int) -> None: ...
     def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
-        """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at."""
+        """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
+        backbone."""
         ...
 
     def secret(self, name: str) -> str:
@@ -161,8 +160,8 @@ class Tasks(Protocol):
         ...
 
     def remove(self, project: int, ids: Sequence[int]) -> None: ...
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, bool]]:
-        """Lease up to `limit` pending tasks: (id, image, claimed before?), ascending ids. Two callers never share one."""
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, int]]:
+        """Lease up to `limit` pending tasks: (id, image, earlier claims), ascending ids. Two callers never share one."""
         ...
 
     def renew(self, project: int, owner: str, lease: float) -> None:
@@ -194,6 +193,10 @@ class Tasks(Protocol):
         ids: Sequence[int] | None = None,
         limit: int = 1000,
     ) -> list[Task]: ...
+    def changed_since(self, project: int, at: float) -> int:
+        """How many tasks got, lost or changed their label (or skip) after `at`."""
+        ...
+
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
         """(task id -> label of labeled tasks, ids of skipped tasks)."""
         ...

@@ -1,0 +1,110 @@
+"""Embed one shard of a project's pending tasks.
+
+The database hands out tasks under leases, the feature store commits whole chunks, and only then are the tasks marked:
+a worker killed at any line loses at most one chunk's work, and a chunk that was stored but not marked is recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import structlog
+
+from backend.core import due
+from backend.core.domain import Backbone, Embedded, Failed, FeatureBatch, Project
+from backend.core.services import Services
+
+log = structlog.get_logger()
+
+MOST_CLAIMS = 5  # a task that was claimed so often and never finished most likely kills its worker
+
+
+def embed(services: Services, project_id: int, owner: str) -> int:
+    """Claim up to a shard of tasks and embed them; returns how many were finished (embedded or failed)."""
+    options = services.options
+    project = services.projects.get(project_id)
+    claimed = services.tasks.claim(project_id, owner, options.shard_size, options.lease)
+    if not claimed:
+        due.nudge(services, project)
+        return 0
+    try:
+        embedder = services.embedder()
+        if not _same_backbone(services, project, embedder.backbone):
+            return 0
+        version = project.features_version
+        again = [task for task, _, claims in claimed if claims]
+        stored = services.features.present(project_id, version, again) if again else set()
+        lost = {
+            task: f"its worker died {claims} times while embedding this image; look at the image, then retry"
+            for task, _, claims in claimed
+            if claims >= MOST_CLAIMS and task not in stored
+        }
+        services.tasks.finish(project_id, dict.fromkeys(stored, ""), lost)
+        todo = [(task, image) for task, image, _ in claimed if task not in stored and task not in lost]
+        results = embedder.embed(todo)
+        done = _store(services, project_id, version, owner, results, len(todo))
+    finally:
+        services.tasks.release(project_id, owner)
+    log.info("embedded a shard", project=project_id, tasks=done, found_stored=len(stored), device=embedder.device)
+    due.nudge(services, services.projects.get(project_id))
+    return done + len(stored) + len(lost)
+
+
+def _store(
+    services: Services,
+    project: int,
+    version: int,
+    owner: str,
+    results: Iterator[Embedded | Failed],
+    total: int,
+) -> int:
+    """Commit results chunk by chunk: features first, then the tasks' states."""
+    good: list[Embedded] = []
+    bad: list[Failed] = []
+    done = 0
+    renewed = services.clock.now()
+
+    def commit() -> None:
+        if good:
+            batch = FeatureBatch(
+                np.array([item.task_id for item in good], np.int64),
+                np.stack([item.vector for item in good]),
+                [item.digest for item in good],
+            )
+            services.features.append(project, version, batch)
+        services.tasks.finish(
+            project, {item.task_id: item.digest for item in good}, {item.task_id: item.reason for item in bad}
+        )
+        good.clear()
+        bad.clear()
+
+    for result in results:
+        if isinstance(result, Failed):
+            bad.append(result)
+        else:
+            good.append(result)
+        done += 1
+        if len(good) + len(bad) >= services.options.chunk_size:
+            commit()
+            services.jobs.progress(done, total)
+        if services.clock.now() - renewed > services.options.lease / 4:
+            services.tasks.renew(project, owner, services.options.lease)
+            renewed = services.clock.now()
+    commit()
+    services.jobs.progress(done, total)
+    return done
+
+
+def _same_backbone(services: Services, project: Project, backbone: Backbone) -> bool:
+    """Whether the worker's backbone made this version; if not, start the next version, for features never mix."""
+    tag = f"{backbone.name}@{backbone.digest[:12]}/{backbone.pixels}px"
+    if project.backbone == tag:
+        return True
+    if not project.backbone:
+        services.projects.update(project.id, backbone=tag)
+        return True
+    log.warning("backbone changed: embedding anew", project=project.id, before=project.backbone, now=tag)
+    services.projects.update(project.id, backbone=tag, features_version=project.features_version + 1)
+    services.tasks.reset(project.id)
+    return False

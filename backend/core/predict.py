@@ -1,0 +1,45 @@
+"""Answer /predict from what is stored: no model runs, so any number of tasks is answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend.core.annotations import regions
+from backend.core.errors import UnknownProject, UserError
+from backend.core.register import current_version
+from backend.core.services import Services
+
+
+def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """One item per task, in order: the guess as a region, and a score that agrees with the live queue.
+
+    Tasks of the live ranking score their position in [0, 1); all others lie behind it in [1, 2], least sure first,
+    so that predictions fetched by hand can only lengthen the queue, never reorder its head.
+    """
+    number = key.split(".", 1)[0]
+    if not number.isdigit():
+        raise UserError(f"project {key!r} is not of the form <id>.<created>")
+    try:
+        project = services.projects.by_ls_id(int(number))
+    except UnknownProject as error:
+        raise UserError(f"project {number} is not connected yet; open its model settings once") from error
+    version = current_version(services, project)
+    guesses = services.features.read_guesses(project.id, task_ids)
+    positions: dict[int, float] = {}
+    live = services.rankings.live(project.id)
+    if live is not None:
+        picks = services.rankings.get(live.ranking).picks
+        positions = {pick.task_id: place / len(picks) for place, pick in enumerate(picks)}
+    items = []
+    for task in task_ids:
+        guess = guesses.get(task)
+        behind = 1.0 + (guess.confidence if guess else 1.0)
+        items.append(
+            {
+                "result": regions(project.config, guess) if project.preannotate else [],
+                "score": round(positions.get(task, behind), 6),
+                "model_version": version,
+            }
+        )
+    return items

@@ -1,0 +1,103 @@
+"""A Label Studio project says hello (/setup): remember it, and take over its extra params when they changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from backend.core import strategy
+from backend.core.domain import LabelConfig, Project
+from backend.core.errors import BadSetting, UnknownProject
+from backend.core.services import Services
+
+TITLE = "LabelQueue"
+"""Our name in Label Studio, and the model_version before the first ranking is live."""
+
+UNREAD = LabelConfig(None, None, None, (), False, "the label config has not been read yet")
+SETTINGS = {"batch_size": int, "min_interval": float, "head_size": int, "preannotate": bool}
+
+
+def register(services: Services, key: str, label_config: str, extra_params: Any = None, title: str = "") -> str:
+    """Answer /setup: the model_version that Label Studio should show.
+
+    key is "<ls id>.<created>" as Label Studio sends it. Extra params (None, a JSON text or an object; keys
+    `strategy`, `params`, batch_size, min_interval, head_size, preannotate) act when they differ from those seen last,
+    so that a page load does not undo a switch made elsewhere. Raises `BadSetting`; then nothing is changed.
+    """
+    number = key.split(".", 1)[0]
+    if not number.isdigit():
+        raise BadSetting(f"project {key!r} is not of the form <id>.<created>")
+    extra = parse_extra(extra_params)
+    try:
+        project = services.projects.by_ls_id(int(number))
+        fresh = project.key != key
+    except UnknownProject:
+        fresh = True
+    if fresh:
+        project = services.projects.add(
+            int(number),
+            key,
+            title=title,
+            label_config=label_config,
+            config=UNREAD,
+            at=services.clock.now(),
+        )
+    canonical = json.dumps(extra, sort_keys=True) if extra else ""
+    if canonical != project.extra_params:
+        apply_extra(services, project, extra)
+        services.projects.update(project.id, extra_params=canonical)
+    if fresh or project.label_config != label_config:
+        services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
+    return current_version(services, project)
+
+
+def current_version(services: Services, project: Project) -> str:
+    """The model_version under which our predictions stand in Label Studio now."""
+    live = services.rankings.live(project.id)
+    return live.model_version if live else TITLE
+
+
+def parse_extra(extra_params: Any) -> dict[str, Any]:
+    """Label Studio's extra params as a dict: its page sends a text, its API may send an object."""
+    if isinstance(extra_params, str):
+        if not extra_params.strip():
+            return {}
+        try:
+            extra_params = json.loads(extra_params)
+        except ValueError as error:
+            raise BadSetting(f'extra params are no JSON ({error}); write e.g. {{"strategy": "typiclust"}}') from error
+    if extra_params is None:
+        return {}
+    if not isinstance(extra_params, Mapping):
+        raise BadSetting('extra params must be a JSON object, e.g. {"strategy": "typiclust"}')
+    known = {"strategy", "params", *SETTINGS}
+    unknown = sorted(set(extra_params) - known)
+    if unknown:
+        raise BadSetting(f"extra params: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    return dict(extra_params)
+
+
+def apply_extra(services: Services, project: Project, extra: Mapping[str, Any]) -> None:
+    """Check everything, then change everything."""
+    fields = {name: _setting(name, extra[name]) for name in SETTINGS if name in extra}
+    name = extra.get("strategy", project.strategy.name)
+    params = extra.get("params", {} if "strategy" in extra else project.strategy.params)
+    if "strategy" in extra or "params" in extra:
+        strategy.switch(services, project.id, name, params)
+    if fields:
+        services.projects.update(project.id, **fields)
+
+
+def _setting(name: str, value: Any) -> Any:
+    kind = SETTINGS[name]
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        raise BadSetting(f"{name} must be true or false, got {value!r}")
+    with suppress(TypeError, ValueError):
+        number = kind(value)
+        if not isinstance(value, bool) and (number > 0 or (kind is float and number == 0)):
+            return number
+    raise BadSetting(f"{name} must be a positive number, got {value!r}")

@@ -1,0 +1,38 @@
+"""Switch a project's selector at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import selection
+from backend.core.domain import Project, Strategy
+from backend.core.errors import BadSetting
+from backend.core.services import Services
+
+
+def switch(services: Services, project: int, name: str, params: Mapping[str, Any] | None = None) -> Strategy:
+    """Rank by another selector from now on; the new order is live after one learning round.
+
+    Raises `BadSetting` with the known names or parameters; the old strategy stays then.
+    """
+    current = services.projects.get(project)
+    chosen = checked(current, name, params or {})
+    if chosen != current.strategy:
+        services.projects.set_strategy(project, chosen, services.clock.now())
+        services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="strategy switched")
+    return chosen
+
+
+def checked(project: Project, name: str, params: Mapping[str, Any]) -> Strategy:
+    """The strategy if it exists, takes these parameters and suits the project's label config."""
+    if not isinstance(name, str) or not isinstance(params, Mapping):
+        raise BadSetting("a strategy is a name and an object of parameters")
+    try:
+        entry = selection.entry(name)
+        selection.create(name, **params)
+    except selection.SelectionError as error:
+        raise BadSetting(str(error)) from error
+    if "probs" in entry.needs and project.config.classes and not project.config.single_choice:
+        raise BadSetting(f"{name} needs class probabilities, and here {project.config.problem}")
+    return Strategy(name, dict(params))
