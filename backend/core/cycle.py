@@ -1,0 +1,162 @@
+"""One learning round: labels and features -> head -> ranking -> Label Studio's queue."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+import selection
+from backend.core import due, publish
+from backend.core.domain import FeatureTable, Guess, Guesses, Pick, Project, Ranking
+from backend.core.heads import Trained, train
+from backend.core.services import Services
+
+log = structlog.get_logger()
+
+COLD = "typiclust"
+"""What stands in for a strategy that needs class probabilities while there are none."""
+
+
+def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
+    """Learn from the labels at hand, rank the unlabeled tasks, publish the head of the order.
+
+    Returns the stored ranking; None when there is nothing to choose from. The ranking is stored before it is
+    published: if Label Studio is away, a later `publish` makes it live.
+    """
+    started = services.clock.now()
+    project = services.projects.get(project_id)
+    stages = _Stages(services)
+    table = services.features.load(project_id, project.features_version)
+    labels = _labels(services, project, table)
+    stages.done("load")
+    if not np.any(labels.rows == selection.UNLABELED):
+        log.info("every embedded task is labeled", project=project_id)
+        return None
+    trained = train(services, project, table, labels.rows, labels.digest, labels.classes)
+    stages.done("learn")
+    ordered = _rank(services, project, table, labels.rows, trained)
+    stages.done("rank")
+    ranking = services.rankings.add(
+        project_id,
+        strategy=project.strategy,
+        seed=services.options.seed,
+        features_version=project.features_version,
+        labels_digest=labels.digest,
+        labeled=int((labels.rows >= 0).sum()),
+        embedded=len(table.task_ids),
+        head=trained.head.id if trained else None,
+        picks=_picks(ordered, table, labels.classes, trained),
+        timings=stages.seconds,
+        at=started,
+    )
+    if trained:
+        services.features.write_guesses(project_id, _guesses(table, trained))
+    stages.done("store")
+    published = publish.publish(services, project_id, ranking)
+    log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
+    due.nudge(services, services.projects.get(project_id))
+    return ranking
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """Labels of the pool's rows (class index, UNLABELED or SKIPPED), the classes, and a digest of what was known."""
+
+    rows: NDArray[np.int64]
+    classes: tuple[str, ...]
+    digest: str
+
+
+def _labels(services: Services, project: Project, table: FeatureTable) -> Labels:
+    """Labels of unknown names (renamed classes, several choices) count as seen, but nothing is learnt from them."""
+    labeled, skipped = services.tasks.labels(project.id)
+    classes = project.config.classes if project.config.single_choice else ()
+    number = {name: place for place, name in enumerate(classes)}
+    rows = np.full(len(table.task_ids), selection.UNLABELED, np.int64)
+    seen = [(task, number.get(name, selection.SKIPPED)) for task, name in labeled.items()]
+    seen += [(task, selection.SKIPPED) for task in skipped]
+    if seen:
+        tasks, values = (np.array(column, np.int64) for column in zip(*seen, strict=True))
+        places = np.minimum(np.searchsorted(table.task_ids, tasks), len(table.task_ids) - 1)
+        found = table.task_ids[places] == tasks
+        rows[places[found]] = values[found]
+    text = "\n".join(f"{task}\t{name}" for task, name in sorted(labeled.items()))
+    digest = hashlib.sha256(f"{text}\n{sorted(skipped)}".encode()).hexdigest()[:16]
+    return Labels(rows, classes, digest)
+
+
+def _rank(
+    services: Services,
+    project: Project,
+    table: FeatureTable,
+    labels: NDArray[np.int64],
+    trained: Trained | None,
+) -> selection.Ranking:
+    pool = selection.Pool(table.vectors, labels, trained.probs if trained else None)
+    budget = min(project.horizon, int((labels == selection.UNLABELED).sum()))
+    selector = selection.create(project.strategy.name, **project.strategy.params)
+    seed = services.options.seed
+    try:
+        return selection.rank(selector, pool, budget, seed=seed, horizon=budget)
+    except selection.MissingProbabilities:
+        log.info("no head yet: ranking by " + COLD, project=project.id, strategy=project.strategy.name)
+        return selection.rank(selection.create(COLD), pool, budget, seed=seed, horizon=budget)
+
+
+def _picks(
+    ordered: selection.Ranking, table: FeatureTable, classes: Sequence[str], trained: Trained | None
+) -> list[Pick]:
+    picks = []
+    for row, score, note in zip(ordered.rows.tolist(), ordered.scores.tolist(), ordered.notes, strict=True):
+        guess = None
+        if trained:
+            best = int(trained.probs[row].argmax())
+            guess = Guess(classes[best], float(trained.probs[row, best]))
+        picks.append(Pick(int(table.task_ids[row]), float(score), _named(note, classes), guess))
+    return picks
+
+
+def _guesses(table: FeatureTable, trained: Trained) -> Guesses:
+    best = trained.probs.argmax(1)  # (n, c) -> (n,)
+    confidence = np.take_along_axis(trained.probs, best[:, None], 1)[:, 0]
+    return Guesses(
+        trained.head.id,
+        trained.head.classes,
+        table.task_ids,
+        best.astype(np.int32),
+        confidence.astype(np.float32),
+    )
+
+
+def _named(note: str, classes: Sequence[str]) -> str:
+    """The note with "class 3" replaced by the class's name."""
+
+    def name(match: re.Match[str]) -> str:
+        number = int(match[1])
+        return classes[number] if number < len(classes) else match[0]
+
+    return re.sub(r"\bclass (\d+)\b", name, note)
+
+
+class _Stages:
+    """Seconds by stage."""
+
+    def __init__(self, services: Services) -> None:
+        self._now = services.clock.now
+        self._last = self._now()
+        self.seconds: dict[str, float] = {}
+
+    def done(self, stage: str) -> None:
+        now = self._now()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {stage: round(value, 3) for stage, value in seconds.items()}

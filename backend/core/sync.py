@@ -1,0 +1,125 @@
+"""Make our tables equal to Label Studio's: the reconciler, cheap and often; the full sync, rare or on demand.
+
+Webhooks are sent once, with a second's patience, and get lost; what these functions find out does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import structlog
+
+from backend.core import due, publish
+from backend.core.domain import Project, RemoteProject, RemoteTask
+from backend.core.services import Services
+
+log = structlog.get_logger()
+
+PAGE = 500  # tasks handled at a time
+OVERLAP = 10.0  # seconds that a reconciliation looks back over the last one: Label Studio's clock is not ours
+SECRET_HEADER = "X-LabelQueue-Secret"
+
+
+def reconcile(services: Services, project_id: int, *, full: bool = False) -> None:
+    """Look at Label Studio and repair: label config, tasks, annotations, webhook secret, queue.
+
+    A plain look asks only for tasks changed since the last one; a full one lists all. It turns full by itself when
+    the numbers of tasks differ. Raises `LabelStudioError`; the next look repairs what this one could not.
+    """
+    project = services.projects.get(project_id)
+    remote = services.label_studio.project(project.ls_id)
+    if _is_another(project, remote):
+        log.warning("Label Studio reuses the id for a new project: starting afresh", project=project_id)
+    project = _refresh_config(services, project, remote)
+    full = (
+        full or project.synced_at is None or services.jobs.hit(f"full:{project.id}", services.options.full_sync_every)
+    )
+    latest = _pull(services, project, None if full else project.synced_at)
+    known = services.tasks.counts(project.id).tasks
+    if full or known != remote.tasks:
+        latest = max(latest, _match_ids(services, project, full))
+    if full:
+        _guard_webhook(services, project)
+    services.projects.update(project.id, synced_at=max(latest - OVERLAP, project.synced_at or 0.0))
+    publish.reassert(services, project, remote)
+    due.nudge(services, services.projects.get(project.id))
+
+
+def _is_another(project: Project, remote: RemoteProject) -> bool:
+    return "." in project.key and project.key != remote.key
+
+
+def _refresh_config(services: Services, project: Project, remote: RemoteProject) -> Project:
+    """Take over title and label config; annotations are read anew when the tag that we learn from changed."""
+    unread = not project.config.classes and not project.config.image_key
+    same = (project.label_config, project.title, project.key) == (remote.label_config, remote.title, remote.key)
+    if same and not unread:
+        return project
+    config = services.label_studio.parse_config(remote.label_config)
+    updated = services.projects.add(
+        remote.ls_id,
+        remote.key,
+        title=remote.title,
+        label_config=remote.label_config,
+        config=config,
+        at=services.clock.now(),
+    )
+    if (config.from_name, config.image_key) != (project.config.from_name, project.config.image_key):
+        services.projects.update(updated.id, synced_at=None)
+        updated = services.projects.get(updated.id)
+    return updated
+
+
+def _pull(services: Services, project: Project, since: float | None) -> float:
+    """Fold Label Studio's tasks (changed since, or all) into ours; returns the newest updated_at seen."""
+    newest = since or 0.0
+    for page in _pages(services.label_studio.tasks(project.ls_id, project.config, since=since)):
+        take(services, project, page)
+        newest = max(newest, max(task.updated_at for task in page))
+    return newest
+
+
+def take(services: Services, project: Project, tasks: Sequence[RemoteTask]) -> None:
+    """Add or change these tasks and make their annotations what Label Studio shows."""
+    known = {task.id: task for task in services.tasks.list(project.id, ids=[t.id for t in tasks], limit=len(tasks))}
+    moved = [t.id for t in tasks if t.id in known and known[t.id].image != t.image]
+    if moved:
+        services.features.remove(project.id, project.features_version, moved)
+    services.tasks.upsert(project.id, [(task.id, task.image) for task in tasks])
+    services.tasks.replace(project.id, tasks)
+
+
+def _match_ids(services: Services, project: Project, pulled_all: bool) -> float:
+    """Drop tasks that Label Studio no longer has; if it has some that we lack, pull everything."""
+    ids = services.label_studio.task_ids(project.ls_id)
+    gone = services.tasks.keep_only(project.id, ids)
+    if gone:
+        log.info("tasks deleted in Label Studio", project=project.id, tasks=len(gone))
+        services.features.remove(project.id, project.features_version, gone)
+    if not pulled_all and services.tasks.counts(project.id).tasks != len(ids):
+        return _pull(services, project, None)
+    return 0.0
+
+
+def _guard_webhook(services: Services, project: Project) -> None:
+    """Put our secret on the webhook that Label Studio made for our backend; make one if there is none."""
+    url = webhook_url(services)
+    headers = {SECRET_HEADER: services.projects.secret("webhook")}
+    ours = [hook for hook in services.label_studio.webhooks(project.ls_id) if hook.url.rstrip("/") == url]
+    for hook in ours:
+        if dict(hook.headers) != headers:
+            services.label_studio.set_webhook_headers(hook.id, headers)
+    if not ours:
+        services.label_studio.add_webhook(project.ls_id, url, headers)
+
+
+def webhook_url(services: Services) -> str:
+    """Where Label Studio sends its events."""
+    return services.options.public_url.rstrip("/") + "/webhook"
+
+
+def _pages(tasks: Iterable[RemoteTask]) -> Iterable[list[RemoteTask]]:
+    stream = iter(tasks)
+    while page := list(islice(stream, PAGE)):
+        yield page

@@ -1,0 +1,77 @@
+"""The one composition root: settings in, `Services` out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from backend.core.ports import Embedder
+from backend.core.services import Options, Services
+from backend.settings import Settings
+
+
+class SystemClock:
+    """Wall-clock time."""
+
+    def now(self) -> float:
+        return time.time()
+
+
+def services(settings: Settings) -> Services:
+    """Everything real. Connections open on first use; the backbone loads when a job first asks for it."""
+    from backend.adapters.features import LanceFeatures
+    from backend.adapters.labelstudio import ApiLabelStudio
+    from backend.adapters.rqjobs import RqJobs
+    from backend.adapters.state import open_state
+
+    state = open_state(settings.database_url)
+    key = settings.label_studio_api_key
+    label_studio = ApiLabelStudio(settings.label_studio_url, key.get_secret_value() if key else "")
+    return Services(
+        projects=state.projects,
+        tasks=state.tasks,
+        rankings=state.rankings,
+        features=LanceFeatures(settings.storage_url),
+        jobs=RqJobs(settings.redis_url),
+        label_studio=label_studio,
+        clock=SystemClock(),
+        embedder=cache(lambda: _embedder(settings, label_studio.auth_headers)),
+        options=options(settings),
+    )
+
+
+def options(settings: Settings) -> Options:
+    """The part of the settings that use cases know."""
+    return Options(
+        public_url=settings.public_url,
+        basic_auth=settings.basic_auth,
+        shard_size=settings.shard_size,
+        chunk_size=settings.chunk_size,
+        reconcile_every=settings.reconcile_seconds,
+        batch_size=settings.batch_size,
+        min_interval=settings.min_interval,
+        preannotate=settings.preannotate,
+        seed=settings.seed,
+    )
+
+
+def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> Embedder:
+    from backend.adapters.embedder import open_embedder
+    from backend.adapters.images import ImageSource
+
+    images = ImageSource(
+        label_studio_url=settings.label_studio_url,
+        auth_headers=auth_headers,
+        allowed_hosts=settings.image_hosts,
+        local_root=settings.local_files_root,
+        max_bytes=int(settings.max_image_mb * 2**20),
+        max_pixels=settings.max_image_pixels,
+    )
+    return open_embedder(
+        images,
+        backbone=settings.backbone,
+        pixels=settings.image_size,
+        device=settings.device,
+        precision=settings.precision,
+    )
