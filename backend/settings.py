@@ -1,0 +1,278 @@
+"""All settings, and the only reader of the environment.
+
+A setting NAME comes from, in this order: LABELQUEUE_NAME, NAME, LABELQUEUE_NAME_FILE or NAME_FILE (a file that holds
+the value, as container secrets do), the same names in LABELQUEUE_HOME/labelqueue.env, the default.
+`labelqueue config` lists them with where each came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from backend.core.errors import BadSetting
+
+SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 107 bytes
+
+
+def _split(value: object) -> object:
+    """Comma or space separated text as a tuple."""
+    return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _setting(help: str, default: Any = ..., *, names: tuple[str, ...] = (), **limits: Any) -> Any:
+    """A field; `default` may be a function of the settings before it; `names` are further environment names."""
+    given = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(description=help, json_schema_extra={"names": list(names)}, **given, **limits)
+
+
+def _socket(data: dict[str, Any]) -> str:
+    """URL of the embedded Valkey's socket; a home with a long path has it in a private folder of the temp folder."""
+    path = str(data["home"] / "valkey.sock")
+    if len(path) > SOCKET_PATH_LIMIT:
+        short = hashlib.sha256(path.encode()).hexdigest()[:16]
+        path = f"{tempfile.gettempdir()}/labelqueue-{os.getuid()}/{short}.sock"
+    return f"unix://{path}"
+
+
+class Settings(BaseSettings):
+    """What the operator decides, frozen; field `label_studio_url` is LABEL_STUDIO_URL and so on."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Path = _setting(
+        "Folder of everything that is kept on this machine", lambda: Path("~/.labelqueue"), names=("LABELQUEUE_HOME",)
+    )
+    label_studio_url: str = _setting(
+        "Label Studio as we reach it", "http://localhost:8080", names=("LABEL_STUDIO_HOST",)
+    )
+    label_studio_api_key: SecretStr | None = _setting(
+        "Label Studio token, personal or legacy (Account & Settings)", None, names=("LABEL_STUDIO_ACCESS_TOKEN",)
+    )
+    redis_url: str = _setting(
+        "Redis or Valkey (redis://, rediss://, unix://); default: the one `labelqueue up` runs", _socket, repr=False
+    )
+    database_url: str = _setting(
+        "SQLAlchemy URL of the state, SQLite or PostgreSQL",
+        lambda data: f"sqlite:///{data['home']}/labelqueue.sqlite",
+        repr=False,
+    )
+    storage_url: str = _setting(
+        "Folder or object store URL (s3://, gs://, az://) for features",
+        lambda data: f"{data['home']}/features",
+        repr=False,
+    )
+    host: str = _setting("Address that the web process binds", "127.0.0.1")
+    port: int = _setting("Port of the web process", 9090, ge=0, le=65535)
+    public_url: str = _setting(
+        "Our address as Label Studio reaches it", lambda data: f"http://127.0.0.1:{data.get('port', 9090)}"
+    )
+    basic_auth_user: str = _setting("User name asked of Label Studio and of API callers; empty: no check", "")
+    basic_auth_pass: SecretStr | None = _setting("Password to BASIC_AUTH_USER", None)
+    threads: int = _setting("Threads of the web process", 8, ge=1, le=256)
+    max_body_mb: int = _setting("Largest request body taken, MB", 64, ge=1, le=1024)
+    workers: int = _setting("Worker processes that `labelqueue up` starts", 1, ge=0, le=64)
+    backbone: str = _setting(
+        "timm model name or checkpoint path; empty: EfficientNet-Lite0, its weights come with the program", ""
+    )
+    image_size: int | None = _setting("Side of the square input, pixels; empty: the backbone's own", None, ge=32)
+    device: str = _setting("auto, cpu, cuda or cuda:N", "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = _setting("Precision of the forward pass", "auto")
+    image_hosts: Words = _setting(
+        "Further hosts that images may come from (host or host:port, comma separated); `*`: any public one", ()
+    )
+    local_files_root: Path | None = _setting(
+        "Folder that Label Studio serves as /data/local-files/, if we may read it directly", None
+    )
+    max_image_mb: float = _setting("Largest image file, MB", 50.0, gt=0)
+    max_image_pixels: int = _setting("Largest image, pixels", 100_000_000, ge=1)
+    shard_size: int = _setting("Images that one embedding job takes", 512, ge=1, le=100_000)
+    chunk_size: int = _setting("Images per write: what a killed worker may have to do again", 64, ge=1, le=10_000)
+    batch_size: int = _setting("New labels that cause a re-ranking (default of new projects)", 10, ge=1)
+    min_interval: float = _setting("Least seconds between two re-rankings of a project", 5.0, ge=0)
+    preannotate: bool = _setting("Put the guessed label into the annotator's form", True)
+    reconcile_seconds: float = _setting("Seconds between looks at Label Studio for what no event told", 60.0, gt=0)
+    seed: int = _setting("Seed of all random choices", 0, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("Least severe log line written", "info")
+    log_format: Literal["json", "text"] = _setting("Form of the log lines", "text")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @field_validator("label_studio_url", "public_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address")
+        return parts.geturl().rstrip("/")
+
+    @field_validator("log_level", "log_format", "precision", "device", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @property
+    def basic_auth(self) -> tuple[str, str] | None:
+        """(user, password) if callers must show them."""
+        password = self.basic_auth_pass.get_secret_value() if self.basic_auth_pass else ""
+        return (self.basic_auth_user, password) if self.basic_auth_user and password else None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the web process."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def secrets(self) -> list[str]:
+        """Every secret text among the settings, for the log's mask."""
+        kept = [s.get_secret_value() for s in (self.label_studio_api_key, self.basic_auth_pass) if s]
+        urls = (urlsplit(u).password for u in (self.redis_url, self.database_url, self.storage_url))
+        return [text for text in [*kept, *urls] if text]
+
+    def check_bind(self) -> None:
+        """Raise `BadSetting` when the network could reach us without a password."""
+        if bool(self.basic_auth_user) != bool(self.basic_auth_pass):
+            raise BadSetting("only one of BASIC_AUTH_USER and BASIC_AUTH_PASS is set; set both or none")
+        if not self.loopback and self.basic_auth is None:
+            raise BadSetting(
+                f"HOST={self.host} lets other machines in without a password; "
+                "set BASIC_AUTH_USER and BASIC_AUTH_PASS, or HOST=127.0.0.1"
+            )
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # pydantic calls it by keywords
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
+
+
+def names_of(field: str) -> list[str]:
+    """Environment names of a field, the first one found wins; the plain one people know is `shown_name`."""
+    extra = (Settings.model_fields[field].json_schema_extra or {}).get("names", [])  # type: ignore[union-attr]
+    if field == "home":  # never HOME: that one is everybody's
+        return ["LABELQUEUE_HOME"]
+    return [f"LABELQUEUE_{field.upper()}", field.upper(), *extra]  # type: ignore[misc]
+
+
+def shown_name(field: str) -> str:
+    return "LABELQUEUE_HOME" if field == "home" else field.upper()
+
+
+def _find(field: str, environ: Mapping[str, str], label: str = "") -> tuple[str, str] | None:
+    """(value, where it came from) of a field; empty texts count as not set."""
+    for name in names_of(field):
+        if environ.get(name, "").strip():
+            return environ[name].strip(), f"{label}{name}"
+    for name in names_of(field):
+        path = environ.get(f"{name}_FILE", "")
+        if path:
+            try:
+                return Path(path).read_text(encoding="utf-8").strip(), f"{label}{name}_FILE"
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadSetting(f"{name}_FILE={path} cannot be read: {error}") from error
+    return None
+
+
+def _home_file(environ: Mapping[str, str]) -> dict[str, str]:
+    """What labelqueue.env in the home says: NAME=value lines."""
+    found = _find("home", environ)
+    path = Path(found[0] if found else "~/.labelqueue").expanduser() / "labelqueue.env"
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+
+
+def _lookup(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Field -> (value, source) for all fields that are set anywhere."""
+    home = _home_file(environ)
+    found = {name: _find(name, environ) or _find(name, home, "labelqueue.env: ") for name in Settings.model_fields}
+    return {name: hit for name, hit in found.items() if hit is not None}
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """Our naming rules as a source of pydantic-settings."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        hit = _find(field_name, os.environ)
+        return (hit[0] if hit else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, (value, _) in _lookup(os.environ).items()}
+
+
+def load(**given: Any) -> Settings:
+    """The settings, `given` ones first; what is wrong raises `BadSetting` that names the variable, never the value."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{shown_name(str(e['loc'][0]))}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False, include_url=False)
+            if e["type"] != "default_factory_not_called"
+        )
+        raise BadSetting(f"{told}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting for people; `value` is masked if secret."""
+
+    name: str
+    value: str
+    source: str
+    help: str
+    also: tuple[str, ...]
+
+
+def masked(url: str) -> str:
+    """The text with the password of a URL hidden."""
+    return re.sub(r"(?<=://)([^/@:]*):([^/@]*)@", r"\1:***@", url)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else masked(str(value))
+
+
+def rows(settings: Settings) -> list[Row]:
+    """All settings with value, source and help, in the order of the class."""
+    found = _lookup(os.environ)
+    return [
+        Row(
+            name=shown_name(name),
+            value=_shown(getattr(settings, name)),
+            source=found[name][1] if name in found else "default",
+            help=field.description or "",
+            also=tuple(n for n in names_of(name) if n != shown_name(name)),
+        )
+        for name, field in Settings.model_fields.items()
+    ]
