@@ -50,3 +50,11 @@ class LabelStudioRefused(LabelStudioError):
 
 class QueueDown(LabelQueueError):
     """Redis/Valkey does not answer."""
+
+
+class StorageError(LabelQueueError):
+    """The feature store cannot be read or written."""
+
+
+class BackboneError(LabelQueueError):
+    """A backbone's weights cannot be found, read or used."""
