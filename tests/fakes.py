@@ -1,0 +1,318 @@
+"""One fake a port: small, in memory, true to what the real one was seen to do. State is not faked (SQLite is quick)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from backend.core.domain import (
+    Annotation,
+    Backbone,
+    Embedded,
+    Failed,
+    FeatureBatch,
+    FeatureTable,
+    Guess,
+    Guesses,
+    JobView,
+    LabelConfig,
+    Prediction,
+    RemoteBackend,
+    RemoteProject,
+    RemoteTask,
+    RemoteWebhook,
+    Server,
+    WorkerView,
+)
+from backend.core.errors import LabelStudioDown, LabelStudioRefused
+
+CONFIG = LabelConfig("image", "digit", "img", ("zero", "one", "two"), True)
+LABEL_CONFIG = (
+    '<View><Image name="img" value="$image"/><Choices name="digit" toName="img" choice="single">'
+    '<Choice value="zero"/><Choice value="one"/><Choice value="two"/></Choices></View>'
+)
+
+
+@dataclass
+class FixedClock:
+    """Stands still until told."""
+
+    time: float = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+@dataclass
+class FakeLabelStudio:
+    """One Label Studio in memory; `down` makes every call fail, `fail_on` only the named ones (once each)."""
+
+    remote: dict[int, RemoteProject] = field(default_factory=dict)
+    items: dict[int, dict[int, RemoteTask]] = field(default_factory=dict)
+    predictions: dict[tuple[int, str], list[Prediction]] = field(default_factory=dict)
+    hooks: dict[int, list[RemoteWebhook]] = field(default_factory=dict)
+    rows: dict[int, list[RemoteBackend]] = field(default_factory=dict)
+    config: LabelConfig = CONFIG
+    down: bool = False
+    fail_on: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    ids: int = 0
+
+    def add_project(self, ls_id: int = 5, tasks: int = 0, **fields: Any) -> None:
+        self.remote[ls_id] = RemoteProject(
+            ls_id, f"{ls_id}.1700000000", "Digits", LABEL_CONFIG, "Sequential sampling", "", True, 0, 0, 0
+        )
+        self.remote[ls_id] = replace(self.remote[ls_id], **fields)
+        self.items[ls_id] = {}
+        self.put(ls_id, [RemoteTask(number + 1, f"/data/upload/{number}.png", (), 10.0) for number in range(tasks)])
+
+    def put(self, ls_id: int, tasks: Iterable[RemoteTask]) -> None:
+        """Add or change tasks."""
+        self.items[ls_id].update({task.id: task for task in tasks})
+        self._count(ls_id)
+
+    def drop(self, ls_id: int, ids: Iterable[int]) -> None:
+        for number in ids:
+            del self.items[ls_id][number]
+        self._count(ls_id)
+
+    def annotate(self, ls_id: int, task: int, choice: str | None, at: float, *, skipped: bool = False) -> Annotation:
+        self.ids += 1
+        made = Annotation(self.ids, task, choice, skipped, at)
+        old = self.items[ls_id][task]
+        self.put(ls_id, [replace(old, annotations=(*old.annotations, made), updated_at=at)])
+        return made
+
+    def _count(self, ls_id: int) -> None:
+        self.remote[ls_id] = replace(self.remote[ls_id], tasks=len(self.items[ls_id]))
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.down or name in self.fail_on:
+            self.fail_on.discard(name)
+            raise LabelStudioDown(f"Label Studio does not answer ({name})")
+
+    def server(self) -> Server:
+        self._called("server")
+        return Server("1.23.2", "admin@example.org", "personal")
+
+    def projects(self) -> list[RemoteProject]:
+        self._called("projects")
+        return list(self.remote.values())
+
+    def project(self, ls_id: int) -> RemoteProject:
+        self._called("project")
+        if ls_id not in self.remote:
+            raise LabelStudioRefused(404, f"Label Studio has no project {ls_id}")
+        return self.remote[ls_id]
+
+    def parse_config(self, label_config: str) -> LabelConfig:
+        return self.config
+
+    def tasks(self, ls_id: int, config: LabelConfig, *, since: float | None = None) -> Iterator[RemoteTask]:
+        self._called("tasks")
+        found = sorted(self.items[ls_id].items())
+        return iter([task for _, task in found if since is None or task.updated_at >= since])
+
+    def task_ids(self, ls_id: int) -> list[int]:
+        self._called("task_ids")
+        return sorted(self.items[ls_id])
+
+    def import_predictions(
+        self, ls_id: int, config: LabelConfig, model_version: str, predictions: Sequence[Prediction]
+    ) -> int:
+        self._called("import_predictions")
+        unknown = [p.task_id for p in predictions if p.task_id not in self.items[ls_id]]
+        if unknown:
+            raise LabelStudioRefused(400, f"task {unknown[0]} does not exist")
+        good = [p for p in predictions if p.guess is None or p.guess.choice in self.config.classes]
+        self.predictions.setdefault((ls_id, model_version), []).extend(good)
+        return len(good)
+
+    def set_queue(self, ls_id: int, model_version: str) -> None:
+        self._called("set_queue")
+        if (ls_id, model_version) not in self.predictions:
+            raise LabelStudioRefused(400, f"model version {model_version} does not exist")
+        self.remote[ls_id] = replace(self.remote[ls_id], sampling="Uncertainty sampling", model_version=model_version)
+
+    def delete_version(self, ls_id: int, model_version: str) -> None:
+        self._called("delete_version")
+        del self.predictions[ls_id, model_version]
+
+    def versions(self, ls_id: int) -> Mapping[str, int]:
+        self._called("versions")
+        return {version: len(found) for (project, version), found in self.predictions.items() if project == ls_id}
+
+    def backends(self, ls_id: int) -> list[RemoteBackend]:
+        self._called("backends")
+        return self.rows.get(ls_id, [])
+
+    def add_backend(
+        self, ls_id: int, url: str, title: str, *, auth: tuple[str, str] | None, extra_params: Mapping[str, Any]
+    ) -> RemoteBackend:
+        self._called("add_backend")
+        self.ids += 1
+        row = RemoteBackend(self.ids, url, title, "CO", "")
+        self.rows.setdefault(ls_id, []).append(row)
+        self.add_webhook(ls_id, url.rstrip("/") + "/webhook", {})
+        return row
+
+    def delete_backend(self, backend: int) -> None:
+        self._called("delete_backend")
+        self.rows = {ls_id: [row for row in rows if row.id != backend] for ls_id, rows in self.rows.items()}
+
+    def webhooks(self, ls_id: int) -> list[RemoteWebhook]:
+        self._called("webhooks")
+        return self.hooks.get(ls_id, [])
+
+    def add_webhook(self, ls_id: int, url: str, headers: Mapping[str, str]) -> RemoteWebhook:
+        self.ids += 1
+        hook = RemoteWebhook(self.ids, url, headers, True)
+        self.hooks.setdefault(ls_id, []).append(hook)
+        return hook
+
+    def set_webhook_headers(self, webhook: int, headers: Mapping[str, str]) -> None:
+        self._called("set_webhook_headers")
+        for hooks in self.hooks.values():
+            hooks[:] = [replace(hook, headers=headers) if hook.id == webhook else hook for hook in hooks]
+
+    def delete_webhook(self, webhook: int) -> None:
+        self._called("delete_webhook")
+        for hooks in self.hooks.values():
+            hooks[:] = [hook for hook in hooks if hook.id != webhook]
+
+
+@dataclass
+class FakeJobs:
+    """Remembers what was submitted; a key waits until `done`."""
+
+    submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    hits: set[str] = field(default_factory=set)
+    views: list[JobView] = field(default_factory=list)
+    crew: list[WorkerView] = field(default_factory=list)
+    last_progress: tuple[int, int] = (0, 0)
+
+    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
+        if key in self.waiting:
+            return False
+        self.waiting.add(key)
+        self.submitted.append((name, arguments))
+        return True
+
+    def names(self) -> list[str]:
+        """Names of what was submitted since the last call; all of it counts as done."""
+        names = [name for name, _ in self.submitted]
+        self.submitted.clear()
+        self.waiting.clear()
+        return names
+
+    def push_event(self, event: Mapping[str, Any]) -> None:
+        self.events.append(dict(event))
+
+    @contextmanager
+    def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:
+        taken = self.events[:limit]
+        yield taken
+        del self.events[: len(taken)]
+
+    def backlog(self) -> int:
+        return len(self.events)
+
+    def progress(self, done: int, total: int) -> None:
+        self.last_progress = (done, total)
+
+    def jobs(self) -> list[JobView]:
+        return self.views
+
+    def workers(self) -> list[WorkerView]:
+        return self.crew
+
+    def ping(self) -> None:
+        return None
+
+    def hit(self, key: str, seconds: float) -> bool:
+        fresh = key not in self.hits
+        self.hits.add(key)
+        return fresh
+
+
+@dataclass
+class FakeEmbedder:
+    """A vector per task from its id; images whose reference holds "broken" fail; `die_after` raises midway."""
+
+    dims: int = 8
+    die_after: int | None = None
+    embedded: list[int] = field(default_factory=list)
+    name: str = "fake"
+
+    @property
+    def backbone(self) -> Backbone:
+        return Backbone(self.name, "0123456789abcdef", self.dims, 32)
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def vector(self, task: int) -> Any:
+        """One of three well-separated clusters, by task id modulo 3."""
+        noise = np.random.default_rng(task).normal(0, 0.1, self.dims)
+        noise[task % 3] += 3.0
+        return noise.astype(np.float16)
+
+    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
+        for count, (task, image) in enumerate(items):
+            if self.die_after is not None and count >= self.die_after:
+                raise RuntimeError("killed")
+            self.embedded.append(task)
+            if "broken" in image:
+                yield Failed(task, "the image is truncated")
+            else:
+                yield Embedded(task, self.vector(task), f"{task:064x}")
+
+
+@dataclass
+class FakeFeatures:
+    """Features in a dict."""
+
+    stored: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
+    guesses: dict[int, Guesses] = field(default_factory=dict)
+    appended: list[int] = field(default_factory=list)
+
+    def append(self, project: int, version: int, batch: FeatureBatch) -> None:
+        self.appended += batch.task_ids.tolist()
+        self.stored.setdefault((project, version), {}).update(zip(batch.task_ids.tolist(), batch.vectors, strict=True))
+
+    def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]:
+        return set(task_ids) & set(self.stored.get((project, version), {}))
+
+    def load(self, project: int, version: int) -> FeatureTable:
+        rows = sorted(self.stored.get((project, version), {}).items())
+        ids = np.array([task for task, _ in rows], np.int64)
+        return FeatureTable(ids, np.stack([v for _, v in rows]) if rows else np.zeros((0, 0), np.float16))
+
+    def remove(self, project: int, version: int, task_ids: Sequence[int]) -> None:
+        for task in task_ids:
+            self.stored.get((project, version), {}).pop(task, None)
+
+    def optimize(self, project: int, version: int) -> None:
+        return None
+
+    def write_guesses(self, project: int, guesses: Guesses) -> None:
+        self.guesses[project] = guesses
+
+    def read_guesses(self, project: int, task_ids: Sequence[int]) -> dict[int, Guess]:
+        kept = self.guesses.get(project)
+        if kept is None:
+            return {}
+        place = {task: row for row, task in enumerate(kept.task_ids.tolist())}
+        return {
+            task: Guess(kept.names[kept.classes[place[task]]], float(kept.confidence[place[task]]))
+            for task in task_ids
+            if task in place
+        }
