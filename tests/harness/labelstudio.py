@@ -1,0 +1,179 @@
+"""A real Label Studio for tests, with what people and admins do to it: projects, imports, labels, users, tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from scripts.label_studio_server import EMAIL, PASSWORD, TOKEN, LabelStudioServer
+
+DIGITS = "".join(f'<Choice value="{digit}"/>' for digit in range(10))
+CONFIG = f'<View><Image name="img" value="$image"/><Choices name="digit" toName="img">{DIGITS}</Choices></View>'
+
+
+@dataclass
+class User:
+    """A Label Studio user; `http` is signed with the legacy token."""
+
+    email: str
+    password: str
+    token: str
+    http: httpx.Client
+
+
+@dataclass
+class RealLabelStudio:
+    """A server and its users. `files` is the root that local-files tasks are served from."""
+
+    data: Path
+    files: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.server = LabelStudioServer(self.data, files=self.files, environment=self.environment)
+        self.users: dict[str, User] = {}
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def start(self) -> None:
+        self.server.start()
+        if EMAIL not in self.users:
+            self.users[EMAIL] = self._user(EMAIL, PASSWORD, TOKEN)
+
+    def stop(self) -> None:
+        self.server.stop()
+        for user in self.users.values():
+            user.http.close()
+        self.users.clear()
+
+    def kill9(self) -> None:
+        self.server.kill9()
+
+    def restart(self) -> None:
+        """Same port, same data."""
+        self.server.restart()
+
+    def __enter__(self) -> RealLabelStudio:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def admin(self) -> User:
+        return self.users[EMAIL]
+
+    def _user(self, email: str, password: str, token: str) -> User:
+        signed = httpx.Client(base_url=self.url, headers={"Authorization": f"Token {token}"}, timeout=120)
+        return User(email, password, token, signed)
+
+    def user(self, email: str) -> User:
+        """The user with this address, signed up as a person would if new."""
+        if email not in self.users:
+            with httpx.Client(base_url=self.url, timeout=60) as browser:
+                page = browser.get("/user/signup/")
+                csrf = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+                assert csrf, page.text[:500]
+                form = {"email": email, "password": PASSWORD, "csrfmiddlewaretoken": csrf[1]}
+                answer = browser.post("/user/signup/", data=form, headers={"Referer": self.url})
+                assert answer.status_code == 302, answer.text[:500]
+                token = browser.get("/api/current-user/token").raise_for_status().json()["token"]
+            self.users[email] = self._user(email, PASSWORD, token)
+        return self.users[email]
+
+    def personal_token(self, user: User | None = None) -> str:
+        """A new Personal Access Token (the one before is blacklisted)."""
+        http = (user or self.admin).http
+        for row in http.get("/api/token/").raise_for_status().json():
+            http.post("/api/token/blacklist/", json={"refresh": row["token"]}).raise_for_status()
+        return str(http.post("/api/token/").raise_for_status().json()["token"])
+
+    def allow_legacy_tokens(self, allowed: bool, *, personal: str) -> None:
+        """Switch legacy tokens for the organization; signed with a personal token, which works either way."""
+        access = httpx.post(f"{self.url}/api/token/refresh/", json={"refresh": personal}).json()["access"]
+        body = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": allowed}
+        headers = {"Authorization": f"Bearer {access}"}
+        httpx.post(f"{self.url}/api/jwt/settings", json=body, headers=headers).raise_for_status()
+
+    def create_project(self, title: str = "digits", config: str = CONFIG, **fields: Any) -> int:
+        return int(self._post("/api/projects/", {"title": title, "label_config": config, **fields})["id"])
+
+    def delete_project(self, project: int) -> None:
+        self.admin.http.delete(f"/api/projects/{project}/").raise_for_status()
+
+    def project(self, project: int) -> dict[str, Any]:
+        return dict(self.admin.http.get(f"/api/projects/{project}/").raise_for_status().json())
+
+    def update_project(self, project: int, **fields: Any) -> None:
+        self.admin.http.patch(f"/api/projects/{project}/", json=fields).raise_for_status()
+
+    def import_tasks(self, project: int, tasks: Sequence[dict[str, Any]]) -> list[int]:
+        """Import task JSON; returns the new ids, in order."""
+        answer = self._post(f"/api/projects/{project}/import?return_task_ids=true", list(tasks))
+        return [int(number) for number in answer["task_ids"]]
+
+    def import_files(self, project: int, paths: Iterable[Path]) -> list[int]:
+        """Import images under `files` as local-files tasks, by a storage registered once for a project."""
+        storages = self.admin.http.get("/api/storages/localfiles/", params={"project": project}).json()
+        if not storages:
+            root = self.files.resolve() / "images"
+            root.mkdir(exist_ok=True)
+            self._post("/api/storages/localfiles/", {"project": project, "path": str(root), "use_blob_urls": True})
+        root = self.files.resolve()
+        tasks = [{"image": f"/data/local-files/?d={path.resolve().relative_to(root)}"} for path in paths]
+        return self.import_tasks(project, tasks)
+
+    def upload(self, project: int, paths: Sequence[Path]) -> None:
+        """Upload image files as a person does by drag and drop, 100 a request."""
+        for begin in range(0, len(paths), 100):
+            files = [("file", (path.name, path.read_bytes(), "image/png")) for path in paths[begin : begin + 100]]
+            answer = self.admin.http.post(f"/api/projects/{project}/import", files=files)
+            answer.raise_for_status()
+
+    def tasks(self, project: int) -> dict[int, dict[str, Any]]:
+        """All tasks with annotations and predictions, by id."""
+        params = {"project": project, "fields": "all", "page_size": 10_000}
+        rows = self.admin.http.get("/api/tasks/", params=params).raise_for_status().json()["tasks"]
+        return {row["id"]: row for row in rows}
+
+    def delete_tasks(self, project: int, ids: Sequence[int]) -> None:
+        body = {"selectedItems": {"all": False, "included": list(ids)}, "ordering": []}
+        body["filters"] = {"conjunction": "and", "items": []}
+        self._post(f"/api/dm/actions?id=delete_tasks&project={project}", body)
+
+    def next_task(self, project: int, user: User | None = None) -> int | None:
+        """What "Label All Tasks" serves this user now, asked as the page asks; locks it for the user. None: no more."""
+        answer = (user or self.admin).http.post(
+            "/api/dm/actions", params={"id": "next_task", "project": project}, json={"project": str(project)}
+        )
+        return None if answer.status_code == 404 else int(answer.raise_for_status().json()["id"])
+
+    def annotate(self, task: int, label: str | None, user: User | None = None) -> int:
+        """Submit a label (None: skip); returns the annotation's id."""
+        body = {"result": self.result(label), "was_cancelled": label is None, "lead_time": 1.0}
+        return int(self._post(f"/api/tasks/{task}/annotations/", body, user)["id"])
+
+    def change(self, annotation: int, label: str) -> None:
+        self.admin.http.patch(f"/api/annotations/{annotation}/", json={"result": self.result(label)}).raise_for_status()
+
+    def delete_annotation(self, annotation: int) -> None:
+        self.admin.http.delete(f"/api/annotations/{annotation}/").raise_for_status()
+
+    @staticmethod
+    def result(label: str | None) -> list[dict[str, Any]]:
+        region = {"from_name": "digit", "to_name": "img", "type": "choices", "value": {"choices": [label]}}
+        return [region] if label is not None else []
+
+    def _post(self, path: str, body: Any, user: User | None = None) -> dict[str, Any]:
+        answer = (user or self.admin).http.post(path, json=body)
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text[:500]}\n{self.server.tail()}"
+        return dict(json.loads(answer.content or "{}"))
