@@ -1,17 +1,19 @@
-"""One fake a port: in memory, with switches for what goes wrong. State is not faked (tests use SQLite)."""
+"""One fake a port: small, in memory, true to what the real one was seen to do. State is not faked (SQLite is quick)."""
 
 from __future__ import annotations
 
-import itertools
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from backend.core.domain import (
+    Annotation,
+    Backbone,
+    Embedded,
+    Failed,
     FeatureBatch,
     FeatureTable,
     Guess,
@@ -26,54 +28,205 @@ from backend.core.domain import (
     Server,
     WorkerView,
 )
-from backend.core.errors import LabelQueueError, LabelStudioRefused, QueueDown
+from backend.core.errors import LabelStudioDown, LabelStudioError, LabelStudioRefused, QueueDown
 
-CONFIG = (
-    '<View><Image name="image" value="$image"/><Choices name="choice" toName="image">'
-    '<Choice value="cat"/><Choice value="dog"/></Choices></View>'
+CONFIG = LabelConfig("image", "digit", "img", ("zero", "one", "two"), True)
+LABEL_CONFIG = (
+    '<View><Image name="img" value="$image"/><Choices name="digit" toName="img" choice="single">'
+    '<Choice value="zero"/><Choice value="one"/><Choice value="two"/></Choices></View>'
 )
 
 
+@dataclass
 class FixedClock:
-    """Stands still until told to `advance`."""
+    """Stands still until told."""
 
-    def __init__(self, at: float = 1_700_000_000.0) -> None:
-        self.at = at
+    time: float = 1_000_000.0
 
     def now(self) -> float:
-        return self.at
-
-    def advance(self, seconds: float) -> None:
-        self.at += seconds
+        return self.time
 
 
+@dataclass
+class FakeLabelStudio:
+    """One Label Studio in memory; `down` makes every call fail, `fail_on` only the named ones (once each).
+
+    `refuse[call]` is raised each time by that call; the row of a refused `add_backend` stays, as with the real one.
+    """
+
+    remote: dict[int, RemoteProject] = field(default_factory=dict)
+    items: dict[int, dict[int, RemoteTask]] = field(default_factory=dict)
+    predictions: dict[tuple[int, str], list[Prediction]] = field(default_factory=dict)
+    hooks: dict[int, list[RemoteWebhook]] = field(default_factory=dict)
+    rows: dict[int, list[RemoteBackend]] = field(default_factory=dict)
+    config: LabelConfig = CONFIG
+    down: bool = False
+    fail_on: set[str] = field(default_factory=set)
+    refuse: dict[str, LabelStudioError] = field(default_factory=dict)
+    extras: list[Mapping[str, Any]] = field(default_factory=list)  # extra params of add_backend
+    auths: list[tuple[str, str] | None] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    ids: int = 0
+
+    def add_project(self, ls_id: int = 5, tasks: int = 0, **fields: Any) -> None:
+        self.remote[ls_id] = RemoteProject(
+            ls_id, f"{ls_id}.1700000000", "Digits", LABEL_CONFIG, "Sequential sampling", "", True, 0, 0, 0
+        )
+        self.remote[ls_id] = replace(self.remote[ls_id], **fields)
+        self.items[ls_id] = {}
+        self.put(ls_id, [RemoteTask(number + 1, f"/data/upload/{number}.png", (), 10.0) for number in range(tasks)])
+
+    def put(self, ls_id: int, tasks: Iterable[RemoteTask]) -> None:
+        """Add or change tasks."""
+        self.items[ls_id].update({task.id: task for task in tasks})
+        self._count(ls_id)
+
+    def drop(self, ls_id: int, ids: Iterable[int]) -> None:
+        for number in ids:
+            del self.items[ls_id][number]
+        self._count(ls_id)
+
+    def annotate(self, ls_id: int, task: int, choice: str | None, at: float, *, skipped: bool = False) -> Annotation:
+        self.ids += 1
+        made = Annotation(self.ids, task, choice, skipped, at)
+        old = self.items[ls_id][task]
+        self.put(ls_id, [replace(old, annotations=(*old.annotations, made), updated_at=at)])
+        return made
+
+    def _count(self, ls_id: int) -> None:
+        self.remote[ls_id] = replace(self.remote[ls_id], tasks=len(self.items[ls_id]))
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.down or name in self.fail_on:
+            self.fail_on.discard(name)
+            raise LabelStudioDown(f"Label Studio does not answer ({name})")
+        if name in self.refuse and name != "add_backend":
+            raise self.refuse[name]
+
+    def server(self) -> Server:
+        self._called("server")
+        return Server("1.23.2", "admin@example.org", "personal")
+
+    def projects(self) -> list[RemoteProject]:
+        self._called("projects")
+        return list(self.remote.values())
+
+    def project(self, ls_id: int) -> RemoteProject:
+        self._called("project")
+        if ls_id not in self.remote:
+            raise LabelStudioRefused(404, f"Label Studio has no project {ls_id}")
+        return self.remote[ls_id]
+
+    def parse_config(self, label_config: str) -> LabelConfig:
+        return self.config
+
+    def tasks(self, ls_id: int, config: LabelConfig, *, since: float | None = None) -> Iterator[RemoteTask]:
+        self._called("tasks")
+        found = sorted(self.items[ls_id].items())
+        return iter([task for _, task in found if since is None or task.updated_at >= since])
+
+    def task_ids(self, ls_id: int) -> list[int]:
+        self._called("task_ids")
+        return sorted(self.items[ls_id])
+
+    def import_predictions(
+        self, ls_id: int, config: LabelConfig, model_version: str, predictions: Sequence[Prediction]
+    ) -> int:
+        self._called("import_predictions")
+        unknown = [p.task_id for p in predictions if p.task_id not in self.items[ls_id]]
+        if unknown:
+            raise LabelStudioRefused(400, f"task {unknown[0]} does not exist")
+        good = [p for p in predictions if p.guess is None or p.guess.choice in self.config.classes]
+        self.predictions.setdefault((ls_id, model_version), []).extend(good)
+        return len(good)
+
+    def set_queue(self, ls_id: int, model_version: str) -> None:
+        self._called("set_queue")
+        if (ls_id, model_version) not in self.predictions:
+            raise LabelStudioRefused(400, f"model version {model_version} does not exist")
+        self.remote[ls_id] = replace(self.remote[ls_id], sampling="Uncertainty sampling", model_version=model_version)
+
+    def delete_version(self, ls_id: int, model_version: str) -> None:
+        self._called("delete_version")
+        del self.predictions[ls_id, model_version]
+
+    def versions(self, ls_id: int) -> Mapping[str, int]:
+        self._called("versions")
+        return {version: len(found) for (project, version), found in self.predictions.items() if project == ls_id}
+
+    def backends(self, ls_id: int) -> list[RemoteBackend]:
+        self._called("backends")
+        return self.rows.get(ls_id, [])
+
+    def add_backend(
+        self, ls_id: int, url: str, title: str, *, auth: tuple[str, str] | None, extra_params: Mapping[str, Any]
+    ) -> RemoteBackend:
+        self._called("add_backend")
+        self.ids += 1
+        row = RemoteBackend(self.ids, url, title, "CO", "")
+        self.rows.setdefault(ls_id, []).append(row)
+        if "add_backend" in self.refuse:
+            raise self.refuse["add_backend"]
+        self.auths.append(auth)
+        self.extras.append(extra_params)
+        self.remote[ls_id] = replace(self.remote[ls_id], model_version=title)
+        if all(hook.url != url.rstrip("/") + "/webhook" for hook in self.hooks.get(ls_id, [])):
+            self.add_webhook(ls_id, url.rstrip("/") + "/webhook", {})
+        return row
+
+    def delete_backend(self, backend: int) -> None:
+        self._called("delete_backend")
+        self.rows = {ls_id: [row for row in rows if row.id != backend] for ls_id, rows in self.rows.items()}
+
+    def webhooks(self, ls_id: int) -> list[RemoteWebhook]:
+        self._called("webhooks")
+        return self.hooks.get(ls_id, [])
+
+    def add_webhook(self, ls_id: int, url: str, headers: Mapping[str, str]) -> RemoteWebhook:
+        self.ids += 1
+        hook = RemoteWebhook(self.ids, url, headers, True)
+        self.hooks.setdefault(ls_id, []).append(hook)
+        return hook
+
+    def set_webhook_headers(self, webhook: int, headers: Mapping[str, str]) -> None:
+        self._called("set_webhook_headers")
+        for hooks in self.hooks.values():
+            hooks[:] = [replace(hook, headers=headers) if hook.id == webhook else hook for hook in hooks]
+
+    def delete_webhook(self, webhook: int) -> None:
+        self._called("delete_webhook")
+        for hooks in self.hooks.values():
+            hooks[:] = [hook for hook in hooks if hook.id != webhook]
+
+
+@dataclass
 class FakeJobs:
-    """Keeps what was submitted; `down` makes every call raise, `finish()` forgets the keys that wait."""
+    """Remembers what was submitted; a key waits until `names` is read. `down`: Redis does not answer."""
 
-    def __init__(self) -> None:
-        self.down = False
-        self.submitted: list[tuple[str, str, bool, dict[str, Any]]] = []  # name, key, urgent, arguments
-        self.events: list[dict[str, Any]] = []
-        self.views: list[JobView] = []
-        self.alive: list[WorkerView] = []
-        self.reported: list[tuple[int, int]] = []
-        self._waiting: set[str] = set()
-        self._hits: set[str] = set()
-
-    def names(self) -> list[str]:
-        return [name for name, *_ in self.submitted]
-
-    def finish(self) -> None:
-        self._waiting.clear()
-        self._hits.clear()
+    submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    hits: set[str] = field(default_factory=set)
+    views: list[JobView] = field(default_factory=list)
+    crew: list[WorkerView] = field(default_factory=list)
+    last_progress: tuple[int, int] = (0, 0)
+    down: bool = False
 
     def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
         self.ping()
-        if key in self._waiting:
+        if key in self.waiting:
             return False
-        self._waiting.add(key)
-        self.submitted.append((name, key, urgent, arguments))
+        self.waiting.add(key)
+        self.submitted.append((name, arguments))
         return True
+
+    def names(self) -> list[str]:
+        """Names of what was submitted since the last call; all of it counts as done."""
+        names = [name for name, _ in self.submitted]
+        self.submitted.clear()
+        self.waiting.clear()
+        return names
 
     def push_event(self, event: Mapping[str, Any]) -> None:
         self.ping()
@@ -81,7 +234,6 @@ class FakeJobs:
 
     @contextmanager
     def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:
-        self.ping()
         taken = self.events[:limit]
         yield taken
         del self.events[: len(taken)]
@@ -91,231 +243,97 @@ class FakeJobs:
         return len(self.events)
 
     def progress(self, done: int, total: int) -> None:
-        self.reported.append((done, total))
+        self.last_progress = (done, total)
 
     def jobs(self) -> list[JobView]:
         self.ping()
-        return list(self.views)
+        return self.views
 
     def workers(self) -> list[WorkerView]:
         self.ping()
-        return list(self.alive)
+        return self.crew
 
     def ping(self) -> None:
         if self.down:
             raise QueueDown("Redis does not answer at redis://fake; start it")
 
     def hit(self, key: str, seconds: float) -> bool:
-        self.ping()
-        fresh = key not in self._hits
-        self._hits.add(key)
+        fresh = key not in self.hits
+        self.hits.add(key)
         return fresh
 
 
-class FakeFeatures:
-    """Features and guesses in dicts; `append` of a task that is there replaces its vector."""
+@dataclass
+class FakeEmbedder:
+    """A vector per task from its id; images whose reference holds "broken" fail; `die_after` raises midway."""
 
-    def __init__(self) -> None:
-        self.vectors: dict[tuple[int, int], dict[int, np.ndarray]] = {}
-        self.guesses: dict[int, dict[int, Guess]] = {}
-        self.appended: list[list[int]] = []
+    dims: int = 8
+    die_after: int | None = None
+    embedded: list[int] = field(default_factory=list)
+    name: str = "fake"
+
+    @property
+    def backbone(self) -> Backbone:
+        return Backbone(self.name, "0123456789abcdef", self.dims, 32)
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def vector(self, task: int) -> Any:
+        """One of three well-separated clusters, by task id modulo 3."""
+        noise = np.random.default_rng(task).normal(0, 0.1, self.dims)
+        noise[task % 3] += 3.0
+        return noise.astype(np.float16)
+
+    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
+        for count, (task, image) in enumerate(items):
+            if self.die_after is not None and count >= self.die_after:
+                raise RuntimeError("killed")
+            self.embedded.append(task)
+            if "broken" in image:
+                yield Failed(task, "the image is truncated")
+            else:
+                yield Embedded(task, self.vector(task), f"{task:064x}")
+
+
+@dataclass
+class FakeFeatures:
+    """Features in a dict."""
+
+    stored: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
+    guesses: dict[int, Guesses] = field(default_factory=dict)
+    appended: list[int] = field(default_factory=list)
 
     def append(self, project: int, version: int, batch: FeatureBatch) -> None:
-        kept = self.vectors.setdefault((project, version), {})
-        kept.update(zip(batch.task_ids.tolist(), batch.vectors, strict=True))
-        self.appended.append(batch.task_ids.tolist())
+        self.appended += batch.task_ids.tolist()
+        self.stored.setdefault((project, version), {}).update(zip(batch.task_ids.tolist(), batch.vectors, strict=True))
 
     def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]:
-        return set(task_ids) & set(self.vectors.get((project, version), {}))
+        return set(task_ids) & set(self.stored.get((project, version), {}))
 
     def load(self, project: int, version: int) -> FeatureTable:
-        kept = self.vectors.get((project, version), {})
-        ids = np.array(sorted(kept), dtype=np.int64)
-        stacked = [kept[i] for i in ids.tolist()]
-        return FeatureTable(ids, np.stack(stacked) if stacked else np.zeros((0, 0), np.float16))
+        rows = sorted(self.stored.get((project, version), {}).items())
+        ids = np.array([task for task, _ in rows], np.int64)
+        return FeatureTable(ids, np.stack([v for _, v in rows]) if rows else np.zeros((0, 0), np.float16))
 
     def remove(self, project: int, version: int, task_ids: Sequence[int]) -> None:
         for task in task_ids:
-            self.vectors.get((project, version), {}).pop(task, None)
+            self.stored.get((project, version), {}).pop(task, None)
 
     def optimize(self, project: int, version: int) -> None:
-        pass
+        return None
 
     def write_guesses(self, project: int, guesses: Guesses) -> None:
-        triples = zip(guesses.task_ids.tolist(), guesses.classes.tolist(), guesses.confidence.tolist(), strict=True)
-        self.guesses[project] = {task: Guess(guesses.names[c], p) for task, c, p in triples}
+        self.guesses[project] = guesses
 
     def read_guesses(self, project: int, task_ids: Sequence[int]) -> dict[int, Guess]:
-        kept = self.guesses.get(project, {})
-        return {task: kept[task] for task in task_ids if task in kept}
-
-
-class FakeLabelStudio:
-    """A Label Studio in memory. `broken` is raised by every call, `broken_at[method]` by one, `log` names the calls."""
-
-    def __init__(self, at: float = 1_700_000_000.0) -> None:
-        self.broken: LabelQueueError | None = None
-        self.broken_at: dict[str, LabelQueueError] = {}
-        self.row_despite_refusal = False  # add_backend: raise, but leave the row, as the SSRF guard does
-        self.auto_webhook = True  # add_backend also registers a webhook without headers
-        self.log: list[str] = []
-        self.at = at
-        self.seen: dict[int, RemoteProject] = {}
-        self.remote_tasks: dict[int, dict[int, RemoteTask]] = {}
-        self.imports: dict[int, dict[str, list[Prediction]]] = {}
-        self.rows: dict[int, tuple[int, RemoteBackend]] = {}  # backend id -> (project, row)
-        self.hooks: dict[int, tuple[int, RemoteWebhook]] = {}
-        self.auths: list[tuple[str, str] | None] = []
-        self.extras: list[Mapping[str, Any]] = []
-        self.take: int | None = None  # import_predictions: how many are taken; None: all
-        self._ids = itertools.count(1)
-
-    def add_project(self, ls_id: int = 1, *, title: str = "Cats", label_config: str = CONFIG) -> RemoteProject:
-        """Make a project."""
-        made = RemoteProject(
-            ls_id, f"{ls_id}.1700000000", title, label_config, "Sequential sampling", "", True, 0, 0, 0
-        )
-        self.seen[ls_id] = made
-        self.remote_tasks[ls_id] = {}
-        self.imports[ls_id] = {}
-        return made
-
-    def put(self, ls_id: int, *tasks: RemoteTask) -> None:
-        """Add or replace tasks; the project's counts follow."""
-        kept = self.remote_tasks[ls_id]
-        kept.update({task.id: task for task in tasks})
-        done = [a for task in kept.values() for a in task.annotations]
-        self.seen[ls_id] = replace(
-            self.seen[ls_id],
-            tasks=len(kept),
-            annotations=sum(not a.skipped for a in done),
-            skips=sum(a.skipped for a in done),
-        )
-
-    def change(self, ls_id: int, **fields: Any) -> None:
-        """Change a project as a person in its settings page would."""
-        self.seen[ls_id] = replace(self.seen[ls_id], **fields)
-
-    def _call(self, method: str) -> None:
-        self.log.append(method)
-        for error in (self.broken, self.broken_at.get(method)):
-            if error is not None:
-                raise error
-
-    def server(self) -> Server:
-        self._call("server")
-        return Server("1.23.2", "admin@example.org", "personal")
-
-    def projects(self) -> list[RemoteProject]:
-        self._call("projects")
-        return list(self.seen.values())
-
-    def project(self, ls_id: int) -> RemoteProject:
-        self._call("project")
-        if ls_id not in self.seen:
-            raise LabelStudioRefused(404, f"Label Studio has no project {ls_id}")
-        return self.seen[ls_id]
-
-    def parse_config(self, label_config: str) -> LabelConfig:
-        root = ElementTree.fromstring(label_config)
-        image, choices = root.find(".//Image"), root.find(".//Choices")
-        key = image.get("value", "").lstrip("$") if image is not None else None
-        if choices is None:
-            return LabelConfig(key, None, None, (), False, "there is no Choices tag")
-        classes = tuple(c.get("value", "") for c in choices.iter("Choice"))
-        single = choices.get("choice", "single") != "multiple"
-        problem = "" if single else "a task may have several choices"
-        return LabelConfig(key, choices.get("name"), choices.get("toName"), classes, single, problem)
-
-    def tasks(self, ls_id: int, config: LabelConfig, *, since: float | None = None) -> Iterator[RemoteTask]:
-        self._call("tasks")
-        for task in sorted(self.remote_tasks[ls_id].values(), key=lambda t: t.id):
-            if since is None or task.updated_at >= since:
-                yield task
-
-    def task_ids(self, ls_id: int) -> list[int]:
-        self._call("task_ids")
-        return sorted(self.remote_tasks[ls_id])
-
-    def import_predictions(
-        self, ls_id: int, config: LabelConfig, model_version: str, predictions: Sequence[Prediction]
-    ) -> int:
-        self._call("import_predictions")
-        taken = list(predictions)[: self.take]
-        self.imports[ls_id].setdefault(model_version, []).extend(taken)
-        return len(taken)
-
-    def set_queue(self, ls_id: int, model_version: str) -> None:
-        self._call("set_queue")
-        if model_version not in self.imports[ls_id]:
-            raise LabelStudioRefused(400, f"no predictions of version {model_version}")
-        self.change(ls_id, sampling="Uncertainty sampling", model_version=model_version)
-
-    def served(self, ls_id: int) -> list[int]:
-        """Task ids in the order that the queue would serve them now."""
-        found = self.imports[ls_id].get(self.seen[ls_id].model_version, [])
-        done = {task.id for task in self.remote_tasks[ls_id].values() if task.annotations}
-        return [p.task_id for p in sorted(found, key=lambda p: p.score) if p.task_id not in done]
-
-    def delete_version(self, ls_id: int, model_version: str) -> None:
-        self._call("delete_version")
-        self.imports[ls_id].pop(model_version, None)
-        if self.seen[ls_id].model_version == model_version:
-            self.change(ls_id, model_version="")
-
-    def versions(self, ls_id: int) -> Mapping[str, int]:
-        self._call("versions")
-        return {version: len(found) for version, found in self.imports[ls_id].items()}
-
-    def backends(self, ls_id: int) -> list[RemoteBackend]:
-        self._call("backends")
-        return [row for project, row in self.rows.values() if project == ls_id]
-
-    def add_backend(
-        self,
-        ls_id: int,
-        url: str,
-        title: str,
-        *,
-        auth: tuple[str, str] | None,
-        extra_params: Mapping[str, Any],
-    ) -> RemoteBackend:
-        row = RemoteBackend(next(self._ids), url, title, "CO", "")
-        refusal = self.broken_at.get("add_backend")
-        if refusal is None or self.row_despite_refusal:
-            self.rows[row.id] = (ls_id, row)
-        self._call("add_backend")
-        self.auths.append(auth)
-        self.extras.append(extra_params)
-        self.change(ls_id, model_version=title)
-        if self.auto_webhook and all(h.url != f"{url}/webhook" for h in self.webhooks(ls_id)):
-            self.add_webhook(ls_id, f"{url}/webhook", {})
-        return row
-
-    def delete_backend(self, backend: int) -> None:
-        self._call("delete_backend")
-        del self.rows[backend]
-
-    def webhooks(self, ls_id: int) -> list[RemoteWebhook]:
-        self._call("webhooks")
-        return [hook for project, hook in self.hooks.values() if project == ls_id]
-
-    def add_webhook(self, ls_id: int, url: str, headers: Mapping[str, str]) -> RemoteWebhook:
-        self._call("add_webhook")
-        hook = RemoteWebhook(next(self._ids), url, dict(headers), True)
-        self.hooks[hook.id] = (ls_id, hook)
-        return hook
-
-    def set_webhook_headers(self, webhook: int, headers: Mapping[str, str]) -> None:
-        self._call("set_webhook_headers")
-        project, hook = self.hooks[webhook]
-        self.hooks[webhook] = (project, replace(hook, headers=dict(headers)))
-
-    def delete_webhook(self, webhook: int) -> None:
-        self._call("delete_webhook")
-        del self.hooks[webhook]
-
-
-def unused(*_: Any, **__: Any) -> Any:
-    """An embedder that a test must not ask for."""
-    raise AssertionError("this test has no embedder")
+        kept = self.guesses.get(project)
+        if kept is None:
+            return {}
+        place = {task: row for row, task in enumerate(kept.task_ids.tolist())}
+        return {
+            task: Guess(kept.names[kept.classes[place[task]]], float(kept.confidence[place[task]]))
+            for task in task_ids
+            if task in place
+        }
