@@ -1,0 +1,7 @@
+"""Projects, tasks, labels and rankings in SQLite or PostgreSQL."""
+
+from backend.adapters.state.database import State, open_state
+from backend.adapters.state.engine import StateDown, StateError
+from backend.adapters.state.rankings import UnknownHead, UnknownRanking
+
+__all__ = ["State", "StateDown", "StateError", "UnknownHead", "UnknownRanking", "open_state"]

@@ -1,0 +1,101 @@
+"""Open the database: connect, bring the schema up to date, bundle the stores."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from backend.adapters.state.engine import Database, StateError, make_engine, sqlite_file
+from backend.adapters.state.projects import SqlProjects
+from backend.adapters.state.rankings import SqlRankings
+from backend.adapters.state.tasks import SqlTasks
+
+MIGRATION_LOCK = 0x1ABE1  # any number that nothing else in the database uses
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The stores of one database; safe to use from many threads and, opened anew, from many processes."""
+
+    projects: SqlProjects
+    tasks: SqlTasks
+    rankings: SqlRankings
+    engine: Engine
+
+    def ping(self) -> None:
+        """Raises `StateDown` unless the database answers."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_state(database_url: str, now: Callable[[], float] = time.time) -> State:
+    """Connect and migrate to the newest schema; many processes may do so at once.
+
+    `now` is the clock of leases and of `changed_since`. Raises `BadSetting` (the address), `StateDown`,
+    `StateError` (the schema is newer than this program).
+    """
+    engine = make_engine(database_url)
+    file = sqlite_file(engine)
+    if file is not None:
+        _make_file(engine, file)
+    with Database(engine).write() as connection:
+        if file is None:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        _migrate(connection)
+    database = Database(engine, now)
+    return State(SqlProjects(database), SqlTasks(database), SqlRankings(database), engine)
+
+
+def _make_file(engine: Engine, file: Path) -> None:
+    """Make folder and file in write-ahead mode, which the file then keeps."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(file.with_name(file.name + ".lock")):
+            raw = engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA journal_mode = WAL")
+            finally:
+                raw.close()
+    except OSError as error:
+        raise StateError(f"cannot make {file} ({error.strerror}); choose another folder in DATABASE_URL") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # Two processes that switch the mode at once would not wait for each other but fail.
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    current = _revision(connection)
+    if current == scripts.get_current_head():
+        return
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise StateError(f"the database has schema {current}, newer than this program; upgrade labelqueue")
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

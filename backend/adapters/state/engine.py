@@ -1,0 +1,121 @@
+"""One database handle for SQLite and PostgreSQL: how to connect, how to begin, what errors are called."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+
+from backend.adapters.state.tables import projects
+from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
+
+BUSY_SECONDS = 10
+"""How long a writer waits for another one (SQLite has one at a time)."""
+
+
+class StateError(LabelQueueError):
+    """The database cannot be used as it is."""
+
+
+class StateDown(StateError):
+    """The database does not answer now, or is busy for too long; trying again later may help."""
+
+
+class Database:
+    """Short transactions on an engine. `now` is the clock of leases."""
+
+    def __init__(self, engine: Engine, now: Callable[[], float] = time.time) -> None:
+        self.engine = engine
+        self.now = now
+        self._writer = engine.execution_options(write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, project: int | None = None) -> Iterator[Connection]:
+        """A transaction that writes; with a project, the only such one for it at a time.
+
+        On PostgreSQL that is a lock on the project's row, so that two folds of annotations into one task see each
+        other; SQLite has a single writer anyway. Raises `UnknownProject`.
+        """
+        with self._writer.begin() as connection:
+            if project is not None:
+                row = select(projects.c.id).where(projects.c.id == project).with_for_update(key_share=True)
+                if connection.execute(row).first() is None:
+                    raise UnknownProject(project)
+            yield connection
+
+
+def make_engine(database_url: str) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://user@host/name`. Raises `BadSetting`."""
+    url = _parse(database_url)
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        try:
+            engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+        except ModuleNotFoundError as error:
+            raise BadSetting("PostgreSQL needs a driver; run: pip install 'labelqueue[postgres]'") from error
+    event.listen(engine, "handle_error", _name_error)
+    return engine
+
+
+def sqlite_file(engine: Engine) -> Path | None:
+    """The file of a SQLite engine, None for PostgreSQL."""
+    return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+
+
+def _parse(database_url: str) -> URL:
+    known = "use sqlite:///folder/state.db or postgresql://user:password@host/name"
+    try:
+        url = make_url(database_url)
+        kind = url.get_backend_name()
+        if kind in ("postgresql", "postgres"):
+            return url.set(drivername="postgresql+psycopg")
+        if kind == "sqlite" and url.database and url.database != ":memory:":
+            return url.set(drivername="sqlite+pysqlite")
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise BadSetting(f"DATABASE_URL is no database address; {known}") from error
+    raise BadSetting(f"DATABASE_URL names no database that LabelQueue knows ({kind}); {known}")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we begin ourselves: the driver would only do so at the first write
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer that begins as a reader and is overtaken gets an error at once instead of waiting its turn.
+    writes = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _name_error(context: ExceptionContext) -> None:
+    """Give lost connections and busy databases our own name, so that jobs and routes can tell them apart."""
+    if context.is_pre_ping:
+        return
+    error = context.original_exception
+    gone = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError) or context.is_disconnect
+    if gone:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        url = context.engine.url if context.engine is not None else None
+        where = url.render_as_string(hide_password=True) if url is not None else "the database"
+        cure = "see that no other program holds it and that its disk is not full"
+        if not isinstance(error, sqlite3.Error):
+            cure = "see that it runs and that DATABASE_URL is right"
+        raise StateDown(f"{where} does not answer ({first}); {cure}") from error

@@ -1,0 +1,234 @@
+"""Heads, rankings and publications. Manifests are kept for ever; picks and weights only as long as they may be used."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, func, insert, select, update
+
+from backend.adapters.state.engine import Database
+from backend.adapters.state.tables import heads, projects, publications, rankings
+from backend.adapters.state.values import clean
+from backend.core.domain import Guess, Head, Pick, Publication, PublicationState, Ranking, Strategy
+from backend.core.errors import UnknownProject, UserError
+
+KEPT_PICKS = 50
+KEPT_WEIGHTS = 5
+
+
+class UnknownRanking(UserError):
+    """No ranking (or publication) has that id."""
+
+
+class UnknownHead(UserError):
+    """No head has that id, or its weights are no longer kept."""
+
+
+class SqlRankings:
+    """Implements `ports.Rankings`. The picks of the newest 50 rankings (and of the live one) are kept, the weights
+    of the newest 5 heads; an older ranking has `picks=()`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add_head(
+        self,
+        project: int,
+        features_version: int,
+        labels_digest: str,
+        classes: Sequence[str],
+        report: Mapping[str, Any],
+        weights: bytes,
+        at: float,
+    ) -> Head:
+        """Store a head with its weights (safetensors bytes)."""
+        values = {
+            "project": project,
+            "features_version": features_version,
+            "labels_digest": labels_digest,
+            "classes": list(classes),
+            "report": dict(report),
+            "weights": weights,
+            "created_at": at,
+        }
+        with self._db.write(project) as connection:
+            made = connection.execute(insert(heads).values(**values).returning(heads.c.id)).scalar_one()
+            old = heads.c.id <= _nth_newest(heads, project, KEPT_WEIGHTS)
+            drop = update(heads).where(heads.c.project == project, heads.c.weights.is_not(None), old)
+            connection.execute(drop.values(weights=None))
+        return Head(made, project, features_version, labels_digest, tuple(classes), report, at)
+
+    def latest_head(self, project: int) -> Head | None:
+        """The newest head's record."""
+        newest = select(heads).where(heads.c.project == project).order_by(heads.c.id.desc()).limit(1)
+        with self._db.read() as connection:
+            row = connection.execute(newest).first()
+        return None if row is None else _head(row)
+
+    def head(self, head: int) -> tuple[Head, bytes]:
+        """Record and weights. Raises `UnknownHead`."""
+        with self._db.read() as connection:
+            row = connection.execute(select(heads).where(heads.c.id == head)).first()
+        if row is None:
+            raise UnknownHead(f"there is no head {head}")
+        if row.weights is None:
+            raise UnknownHead(
+                f"the weights of head {head} are gone, only the newest {KEPT_WEIGHTS} are kept; train anew"
+            )
+        return _head(row), bytes(row.weights)
+
+    def add(
+        self,
+        project: int,
+        *,
+        strategy: Strategy,
+        seed: int,
+        features_version: int,
+        labels_digest: str,
+        labeled: int,
+        embedded: int,
+        head: int | None,
+        picks: Sequence[Pick],
+        timings: Mapping[str, float],
+        at: float,
+    ) -> Ranking:
+        """Store a ranking and drop the picks of old ones."""
+        values = {
+            "project": project,
+            "strategy": strategy.name,
+            "params": dict(strategy.params),
+            "seed": seed,
+            "features_version": features_version,
+            "labels_digest": labels_digest,
+            "labeled": labeled,
+            "embedded": embedded,
+            "head": head,
+            "picks": _pack(picks),
+            "timings": dict(timings),
+            "created_at": at,
+        }
+        with self._db.write(project) as connection:
+            made = connection.execute(insert(rankings).values(**values).returning(rankings.c.id)).scalar_one()
+            live = select(publications.c.ranking).where(
+                publications.c.project == project, publications.c.state.in_(("live", "importing"))
+            )
+            old = rankings.c.id <= _nth_newest(rankings, project, KEPT_PICKS)
+            drop = update(rankings).where(
+                rankings.c.project == project, rankings.c.picks.is_not(None), old, rankings.c.id.not_in(live)
+            )
+            connection.execute(drop.values(picks=None))
+            return _ranking(connection.execute(select(rankings).where(rankings.c.id == made)).one())
+
+    def get(self, ranking: int) -> Ranking:
+        """Raises `UnknownRanking`."""
+        with self._db.read() as connection:
+            row = connection.execute(select(rankings).where(rankings.c.id == ranking)).first()
+        if row is None:
+            raise UnknownRanking(f"there is no ranking {ranking}")
+        return _ranking(row)
+
+    def latest(self, project: int) -> Ranking | None:
+        """The newest ranking."""
+        newest = self.history(project, 1)
+        return newest[0] if newest else None
+
+    def history(self, project: int, limit: int = 20) -> list[Ranking]:
+        """Newest first."""
+        query = select(rankings).where(rankings.c.project == project).order_by(rankings.c.id.desc()).limit(limit)
+        with self._db.read() as connection:
+            return [_ranking(row) for row in connection.execute(query)]
+
+    def begin_publication(self, project: int, ranking: int, at: float) -> Publication:
+        """A new attempt with a model_version of its own. Raises `UnknownProject`, `UnknownRanking`."""
+        with self._db.write(project) as connection:
+            if connection.execute(select(rankings.c.id).where(rankings.c.id == ranking)).first() is None:
+                raise UnknownRanking(f"there is no ranking {ranking}")
+            values = {
+                "project": project,
+                "ranking": ranking,
+                "model_version": _fresh_version(connection, project, ranking),
+                "state": "importing",
+                "reason": "",
+                "created_at": at,
+            }
+            made = connection.execute(insert(publications).values(**values).returning(publications.c.id)).scalar_one()
+            return _publication(connection.execute(select(publications).where(publications.c.id == made)).one())
+
+    def set_publication(
+        self, publication: int, state: PublicationState, *, reason: str = "", at: float | None = None
+    ) -> None:
+        """Going "live" (at `at`) retires the one that was live. Raises `UnknownRanking`."""
+        mine = publications.c.id == publication
+        with self._db.write() as connection:
+            project = connection.execute(select(publications.c.project).where(mine)).scalar()
+            if project is None:
+                raise UnknownRanking(f"there is no publication {publication}")
+            values: dict[str, Any] = {"state": state, "reason": clean(reason)}
+            if state == "live":
+                # Lock the project: on PostgreSQL two attempts that go live at once must not both stay so.
+                connection.execute(select(projects.c.id).where(projects.c.id == project).with_for_update())
+                others = update(publications).where(publications.c.project == project, ~mine)
+                connection.execute(others.where(publications.c.state == "live").values(state="retired"))
+                values["live_at"] = self._db.now() if at is None else at
+            connection.execute(update(publications).where(mine).values(**values))
+
+    def live(self, project: int) -> Publication | None:
+        """The publication that Label Studio's queue follows."""
+        found = self.publications(project, ("live",))
+        return found[0] if found else None
+
+    def publications(self, project: int, states: Sequence[PublicationState] = ()) -> list[Publication]:
+        """Newest first; all states if none is given."""
+        query = select(publications).where(publications.c.project == project).order_by(publications.c.id.desc())
+        if states:
+            query = query.where(publications.c.state.in_(states))
+        with self._db.read() as connection:
+            return [_publication(row) for row in connection.execute(query)]
+
+
+def _fresh_version(connection: Connection, project: int, ranking: int) -> str:
+    ls_id = connection.execute(select(projects.c.ls_id).where(projects.c.id == project)).scalar()
+    if ls_id is None:
+        raise UnknownProject(project)
+    tried = connection.execute(
+        select(func.count()).select_from(publications).where(publications.c.ranking == ranking)
+    ).scalar_one()
+    return f"labelqueue-{ls_id}-r{ranking}" + (f"-{tried + 1}" if tried else "")
+
+
+def _nth_newest(table: Table, project: int, kept: int) -> Any:
+    """The id of the newest row that is not kept; null if there is none."""
+    mine = select(table.c.id).where(table.c.project == project)
+    return mine.order_by(table.c.id.desc()).offset(kept).limit(1).scalar_subquery()
+
+
+def _pack(picks: Sequence[Pick]) -> bytes:
+    rows = [
+        [pick.task_id, pick.score, pick.note, *([pick.guess.choice, pick.guess.confidence] if pick.guess else [])]
+        for pick in picks
+    ]
+    return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=1)
+
+
+def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
+    rows = json.loads(zlib.decompress(packed)) if packed else []
+    return tuple(Pick(task, score, note, Guess(*guess) if guess else None) for task, score, note, *guess in rows)
+
+
+def _head(row: Row[Any]) -> Head:
+    fields = dict(row._mapping)
+    del fields["weights"]
+    return Head(**{**fields, "classes": tuple(row.classes)})
+
+
+def _ranking(row: Row[Any]) -> Ranking:
+    fields = dict(row._mapping)
+    strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
+    return Ranking(**{**fields, "strategy": strategy, "picks": _unpack(row.picks)})
+
+
+def _publication(row: Row[Any]) -> Publication:
+    return Publication(**row._mapping)

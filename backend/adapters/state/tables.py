@@ -1,0 +1,162 @@
+"""The tables. Times are seconds since the epoch; ids of tasks and annotations are Label Studio's, all others ours.
+
+Our ids are never given twice, not even after a deletion: features on disk and versions in Label Studio carry them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+metadata = MetaData()
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only for INTEGER
+
+
+def _of_project(*, primary_key: bool = False) -> Column[int]:
+    return Column("project", Id, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, primary_key=primary_key)
+
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("ls_id", BigInteger, nullable=False, unique=True),
+    Column("key", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("label_config", Text, nullable=False),
+    Column("strategy", String, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    Column("min_interval", Double, nullable=False),
+    Column("head_size", Integer),
+    Column("preannotate", Boolean, nullable=False),
+    Column("features_version", Integer, nullable=False),
+    Column("extra_params", Text, nullable=False),
+    Column("synced_at", Double),
+    Column("strategy_changed_at", Double, nullable=False),
+    Column("backbone", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    _of_project(primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("image", Text),
+    Column("state", String(8), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("digest", String, nullable=False, server_default=""),
+    Column("label", Text),
+    Column("skipped", Boolean, nullable=False, server_default=false()),
+    Column("changed_at", Double),  # when label or skipped last changed, by our clock; null: never had any
+    Column("owner", String),  # who embeds it now
+    Column("leased_until", Double),
+    Column("claims", Integer, nullable=False, server_default=text("0")),  # since it last became pending
+    Column("voided", Boolean, nullable=False, server_default=false()),  # became pending again under a lease
+)
+Index("ix_tasks_state", tasks.c.project, tasks.c.state, tasks.c.id)
+Index(
+    "ix_tasks_changed",
+    tasks.c.project,
+    tasks.c.changed_at,
+    sqlite_where=tasks.c.changed_at.is_not(None),
+    postgresql_where=tasks.c.changed_at.is_not(None),
+)
+Index(
+    "ix_tasks_owner",
+    tasks.c.project,
+    tasks.c.owner,
+    sqlite_where=tasks.c.owner.is_not(None),
+    postgresql_where=tasks.c.owner.is_not(None),
+)
+
+marks = Table(
+    "annotations",
+    metadata,
+    _of_project(primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("task_id", BigInteger),  # null: deleted before we heard of it; no foreign key: the task may come later
+    Column("choice", Text),
+    Column("skipped", Boolean, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("final", Boolean, nullable=False),  # an event told of the deletion; else Label Studio did not show it
+)
+Index("ix_annotations_task", marks.c.project, marks.c.task_id)
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _of_project(),
+    Column("features_version", Integer, nullable=False),
+    Column("labels_digest", String, nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("weights", LargeBinary),  # null: dropped, too old
+    Column("created_at", Double, nullable=False),
+    Index("ix_heads_project", "project", "id"),
+    sqlite_autoincrement=True,
+)
+
+rankings = Table(
+    "rankings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _of_project(),
+    Column("strategy", String, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("features_version", Integer, nullable=False),
+    Column("labels_digest", String, nullable=False),
+    Column("labeled", Integer, nullable=False),
+    Column("embedded", Integer, nullable=False),
+    Column("head", Id),
+    Column("picks", LargeBinary),  # zlib of a JSON list; null: dropped, too old
+    Column("timings", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("ix_rankings_project", "project", "id"),
+    sqlite_autoincrement=True,
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _of_project(),
+    Column("ranking", Id, ForeignKey("rankings.id", ondelete="CASCADE"), nullable=False),
+    Column("model_version", String, nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("live_at", Double),
+    UniqueConstraint("project", "model_version", name="uq_publications_version"),
+    Index("ix_publications_project", "project", "state", "id"),
+    Index("ix_publications_ranking", "ranking"),
+    sqlite_autoincrement=True,
+)

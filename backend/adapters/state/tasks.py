@@ -1,0 +1,252 @@
+"""The tasks' table: what is to embed, who is at it, what is labeled. Made for a million tasks in a project."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
+
+from backend.adapters.state import labels
+from backend.adapters.state.engine import Database
+from backend.adapters.state.tables import marks, tasks
+from backend.adapters.state.values import chunks, clean
+from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
+
+NO_IMAGE = "the task has no image: its data lacks the key that the label config names"
+
+_FREE: dict[str, Any] = {"owner": None, "leased_until": None}
+_ANEW: dict[str, Any] = {
+    **_FREE,
+    "digest": "",
+    "claims": 0,
+    # Whoever embeds it now works on what it was: that result must not count.
+    "voided": or_(tasks.c.voided, tasks.c.owner.is_not(None)),
+}
+
+
+class SqlTasks:
+    """Implements `ports.Tasks`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def upsert(self, project: int, items: Sequence[tuple[int, str | None]]) -> int:
+        """Add tasks or change their images; returns how many became pending. Cost: three statements a thousand."""
+        wanted = {task: None if image is None else clean(image) for task, image in items}
+        pending = 0
+        with self._db.write(project) as connection:
+            for some in chunks(sorted(wanted)):
+                query = select(tasks.c.id, tasks.c.image).where(tasks.c.project == project, tasks.c.id.in_(some))
+                known = {row.id: row.image for row in connection.execute(query)}
+                fresh = [task for task in some if task not in known]
+                moved = [task for task in some if task in known and known[task] != wanted[task]]
+                _insert(connection, project, {task: wanted[task] for task in fresh})
+                _move(connection, project, {task: wanted[task] for task in moved})
+                labels.recompute(connection, project, fresh, self._db.now())
+                pending += sum(wanted[task] is not None for task in [*fresh, *moved])
+        return pending
+
+    def keep_only(self, project: int, ids: Iterable[int]) -> builtins.list[int]:
+        """Drop the tasks that are not among `ids`, with their annotations; returns the dropped ids, ascending."""
+        kept = set(ids)
+        with self._db.write(project) as connection:
+            query = select(tasks.c.id).where(tasks.c.project == project).order_by(tasks.c.id)
+            dropped = [task for task in connection.execute(query).scalars() if task not in kept]
+            _remove(connection, project, dropped)
+        return dropped
+
+    def remove(self, project: int, ids: Sequence[int]) -> None:
+        """Drop tasks with their annotations."""
+        with self._db.write(project) as connection:
+            _remove(connection, project, ids)
+
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> builtins.list[tuple[int, str, int]]:
+        """Lease up to `limit` pending tasks: (id, image, earlier claims). Two callers never share one.
+
+        Earlier claims are those since the task last became pending that ended without `finish`; see `release`.
+        """
+        now = self._db.now()
+        free = or_(tasks.c.leased_until.is_(None), tasks.c.leased_until < now)
+        pending = (tasks.c.project == project, tasks.c.state == "pending", tasks.c.image.is_not(None), free)
+        query = select(tasks.c.id, tasks.c.image, tasks.c.claims).where(*pending).order_by(tasks.c.id).limit(limit)
+        with self._db.write() as connection:
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+            values = {"owner": owner, "leased_until": now + lease, "claims": tasks.c.claims + 1, "voided": False}
+            for some in chunks([row.id for row in rows]):
+                connection.execute(_those(project, some).values(**values))
+        return [(row.id, row.image, row.claims) for row in rows]
+
+    def renew(self, project: int, owner: str, lease: float) -> None:
+        """Prolong every lease of `owner`."""
+        mine = (tasks.c.project == project, tasks.c.owner == owner)
+        with self._db.write(project) as connection:
+            connection.execute(update(tasks).where(*mine).values(leased_until=self._db.now() + lease))
+
+    def release(self, project: int, owner: str) -> None:
+        """Give back what `owner` still holds.
+
+        Its claim then counts as one at most: earlier claims tell how many workers died over a task, and this one lives;
+        yet the task may be stored already, so the next claimant must look.
+        """
+        mine = (tasks.c.project == project, tasks.c.owner == owner)
+        values = {**_FREE, "claims": case((tasks.c.claims > 1, 1), else_=tasks.c.claims)}
+        with self._db.write(project) as connection:
+            connection.execute(update(tasks).where(*mine).values(**values))
+
+    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
+        """Set states: embedded id -> digest ("" keeps the known one), failed id -> reason; ends their leases.
+
+        A task whose image or feature version changed meanwhile stays pending.
+        """
+        rows: builtins.list[dict[str, Any]] = [
+            {"task": task, "to": "embedded", "why": "", "sum": digest} for task, digest in embedded.items()
+        ]
+        rows += [{"task": task, "to": "failed", "why": clean(why), "sum": ""} for task, why in failed.items()]
+        if not rows:
+            return
+        mine = (tasks.c.project == project, tasks.c.id == bindparam("task"), ~tasks.c.voided)
+        values = {
+            "state": bindparam("to"),
+            "reason": bindparam("why"),
+            "digest": case((bindparam("sum") == "", tasks.c.digest), else_=bindparam("sum")),
+            "claims": 0,
+            **_FREE,
+        }
+        with self._db.write(project) as connection:
+            connection.execute(update(tasks).where(*mine).values(values), rows)
+            for some in chunks([row["task"] for row in rows]):
+                connection.execute(_those(project, some).where(tasks.c.voided).values(voided=False))
+
+    def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:
+        """Failed tasks that have an image become pending again; returns how many."""
+        which = (tasks.c.state == "failed", tasks.c.image.is_not(None))
+        every = update(tasks).where(tasks.c.project == project)
+        chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
+        values = {**_ANEW, "state": "pending", "reason": ""}
+        with self._db.write(project) as connection:
+            return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
+
+    def reset(self, project: int) -> None:
+        """Every task that has an image becomes pending (new feature version)."""
+        every = update(tasks).where(tasks.c.project == project, tasks.c.image.is_not(None))
+        with self._db.write(project) as connection:
+            connection.execute(every.values(**{**_ANEW, "state": "pending", "reason": ""}))
+
+    def counts(self, project: int) -> Counts:
+        """Tasks by state and class: two grouped queries that read indexes and labeled tasks only."""
+        number = func.count()
+        by_state = select(tasks.c.state, number).where(tasks.c.project == project).group_by(tasks.c.state)
+        told = select(tasks.c.label, tasks.c.skipped, number).where(_ever_labeled(project))
+        with self._db.read() as connection:
+            states: dict[str, int] = {row[0]: row[1] for row in connection.execute(by_state)}
+            rows = connection.execute(told.group_by(tasks.c.label, tasks.c.skipped)).all()
+        by_class = {label: count for label, _, count in sorted(rows, key=str) if label is not None}
+        return Counts(
+            tasks=sum(states.values()),
+            embedded=states.get("embedded", 0),
+            pending=states.get("pending", 0),
+            failed=states.get("failed", 0),
+            labeled=sum(by_class.values()),
+            skipped=sum(count for _, skipped, count in rows if skipped),
+            labels=by_class,
+        )
+
+    def list(
+        self,
+        project: int,
+        *,
+        state: TaskState | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
+    ) -> builtins.list[Task]:
+        """Tasks by ascending id, at most `limit`."""
+        columns = (tasks.c.id, tasks.c.image, tasks.c.state, tasks.c.reason, tasks.c.label, tasks.c.skipped)
+        query = select(*columns).where(tasks.c.project == project).order_by(tasks.c.id)
+        if state is not None:
+            query = query.where(tasks.c.state == state)
+        found: builtins.list[Task] = []
+        queries = [query] if ids is None else [query.where(tasks.c.id.in_(some)) for some in chunks(sorted(set(ids)))]
+        with self._db.read() as connection:
+            for part in queries:
+                found += [Task(**row._mapping) for row in connection.execute(part.limit(limit - len(found)))]
+                if len(found) == limit:
+                    break
+        return found
+
+    def changed_since(self, project: int, at: float) -> int:
+        """How many tasks got, lost or changed their label (or skip) after `at`."""
+        query = select(func.count()).select_from(tasks).where(tasks.c.project == project, tasks.c.changed_at > at)
+        with self._db.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
+        """(task id -> label of labeled tasks, ids of skipped tasks); reads only tasks that ever had either."""
+        query = select(tasks.c.id, tasks.c.label, tasks.c.skipped).where(_ever_labeled(project))
+        labeled: dict[int, str] = {}
+        skipped: set[int] = set()
+        with self._db.read() as connection:
+            for task, label, is_skipped in connection.execution_options(yield_per=10_000).execute(query):
+                if label is not None:
+                    labeled[task] = label
+                elif is_skipped:
+                    skipped.add(task)
+        return labeled, skipped
+
+    def apply(self, project: int, items: Sequence[Annotation], deleted: Sequence[Deleted] = ()) -> int:
+        """Fold annotation events into the label table; any order, any number of times. Returns changed tasks."""
+        gone = {number: item.at for item in deleted if item.kind == "annotations" for number in item.ids}
+        dropped = sorted({number for item in deleted if item.kind == "tasks" for number in item.ids})
+        with self._db.write(project) as connection:
+            touched = labels.write_newer(connection, project, items)
+            touched |= labels.write_deleted(connection, project, gone)
+            removed = _remove(connection, project, dropped)
+            return removed + labels.recompute(connection, project, touched, self._db.now())
+
+    def replace(self, project: int, remote: Sequence[RemoteTask]) -> int:
+        """Make the annotations of these tasks exactly what Label Studio shows. Returns changed tasks."""
+        with self._db.write(project) as connection:
+            touched = labels.write_exactly(connection, project, remote)
+            return labels.recompute(connection, project, touched, self._db.now())
+
+
+def _ever_labeled(project: int) -> Any:
+    return (tasks.c.project == project) & tasks.c.changed_at.is_not(None)
+
+
+def _those(project: int, ids: Sequence[int]) -> Any:
+    return update(tasks).where(tasks.c.project == project, tasks.c.id.in_(ids))
+
+
+def _state_of(image: str | None) -> dict[str, str]:
+    return {"state": "pending", "reason": ""} if image is not None else {"state": "failed", "reason": NO_IMAGE}
+
+
+def _insert(connection: Connection, project: int, images: Mapping[int, str | None]) -> None:
+    if images:
+        rows = [{"project": project, "id": task, "image": image, **_state_of(image)} for task, image in images.items()]
+        connection.execute(insert(tasks), rows)
+
+
+def _move(connection: Connection, project: int, images: Mapping[int, str | None]) -> None:
+    """Other images for known tasks: their features are void."""
+    if images:
+        mine = (tasks.c.project == project, tasks.c.id == bindparam("task"))
+        values = {"image": bindparam("to"), "state": bindparam("in"), "reason": bindparam("why"), **_ANEW}
+        states = {task: _state_of(image) for task, image in images.items()}
+        rows = [
+            {"task": task, "to": image, "in": states[task]["state"], "why": states[task]["reason"]}
+            for task, image in images.items()
+        ]
+        connection.execute(update(tasks).where(*mine).values(values), rows)
+
+
+def _remove(connection: Connection, project: int, ids: Sequence[int]) -> int:
+    removed = 0
+    for some in chunks(sorted(ids)):
+        theirs = (marks.c.project == project, marks.c.task_id.in_(some))
+        connection.execute(delete(marks).where(*theirs))
+        those = (tasks.c.project == project, tasks.c.id.in_(some))
+        removed += connection.execute(delete(tasks).where(*those)).rowcount
+    return removed
