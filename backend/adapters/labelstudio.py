@@ -45,6 +45,10 @@ class ApiLabelStudio:
     def __init__(self, url: str, token: str, *, timeout: float = 60.0) -> None:
         self._api = Api(url, token, timeout=timeout)
 
+    def close(self) -> None:
+        """Close the kept connections; the next call fails."""
+        self._api.close()
+
     def auth_headers(self) -> dict[str, str]:
         """The Authorization header for requests to Label Studio outside this class (images); good for 30 s."""
         return self._api.auth.headers()

@@ -124,6 +124,10 @@ class Api:
         self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=5.0))
         self.auth = TokenAuth(self.url, token, self._client)
 
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
+
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
         """JSON of a GET."""
         for attempt in Retrying(

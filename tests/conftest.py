@@ -1,0 +1,48 @@
+"""Fixtures shared by all tests: one real Label Studio a session, made when the first test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.harness.labelstudio import RealLabelStudio, User
+    from tests.harness.postgres import Postgres
+    from tests.harness.valkey import Valkey
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealLabelStudio]:
+    """A real Label Studio for tests that do not stop it; each makes a project of its own."""
+    from tests.harness.labelstudio import RealLabelStudio
+
+    root = tmp_path_factory.mktemp("label-studio")
+    with RealLabelStudio(root / "data", root / "files") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def other_user(label_studio: RealLabelStudio) -> User:
+    """A second annotator."""
+    return label_studio.user("second@labelqueue.local")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL; ask it for a `database()`."""
+    from tests.harness.postgres import Postgres, require_postgres
+
+    require_postgres()
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A real Valkey for tests that do not stop it; use another key prefix or flush it first."""
+    from tests.harness.valkey import Valkey
+
+    with Valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
