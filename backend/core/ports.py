@@ -161,7 +161,7 @@ class Tasks(Protocol):
 
     def remove(self, project: int, ids: Sequence[int]) -> None: ...
     def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, int]]:
-        """Lease up to `limit` pending tasks: (id, image, earlier claims), ascending ids. Two callers never share one."""
+        """Lease up to `limit` pending tasks: (id, image, earlier claims), by id. Two callers never share one."""
         ...
 
     def renew(self, project: int, owner: str, lease: float) -> None:
@@ -205,7 +205,7 @@ class Tasks(Protocol):
         """Fold annotation events into the label table; any order, any number of times. Returns changed tasks.
 
         An older updated_at never replaces a newer one; a deletion is final (ids are not reused). The label of a task
-        is the majority of its annotations' choices, ties to the latest; skipped if it has only skips.
+        is the majority of its annotations' choices, ties to the latest; skipped if its annotations hold no choice.
         Annotations of unknown tasks are kept and count once the task appears.
         """
         ...
@@ -247,7 +247,7 @@ class Rankings(Protocol):
     def latest(self, project: int) -> Ranking | None: ...
     def history(self, project: int, limit: int = 20) -> list[Ranking]: ...
     def begin_publication(self, project: int, ranking: int, at: float) -> Publication:
-        """A new attempt in state "importing" with a fresh model_version `labelqueue-<project key id>-r<ranking>[-n]`."""
+        """A new attempt in state "importing" with a model_version never used before."""
         ...
 
     def set_publication(
@@ -274,7 +274,7 @@ class Jobs(Protocol):
         ...
 
     def take_events(self, limit: int) -> AbstractContextManager[list[dict[str, Any]]]:
-        """The oldest events; they are removed when the block ends without an error. One taker at a time (others: [])."""
+        """The oldest events, removed when the block ends without an error. One taker at a time (others: [])."""
         ...
 
     def backlog(self) -> int:

@@ -36,14 +36,7 @@ def register(services: Services, key: str, label_config: str, extra_params: Any 
     except UnknownProject:
         fresh = True
     if fresh:
-        project = services.projects.add(
-            int(number),
-            key,
-            title=title,
-            label_config=label_config,
-            config=UNREAD,
-            at=services.clock.now(),
-        )
+        project = enroll(services, int(number), key, title=title, label_config=label_config, config=UNREAD)
     canonical = json.dumps(extra, sort_keys=True) if extra else ""
     if canonical != project.extra_params:
         apply_extra(services, project, extra)
@@ -51,6 +44,27 @@ def register(services: Services, key: str, label_config: str, extra_params: Any 
     if fresh or project.label_config != label_config:
         services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
     return current_version(services, project)
+
+
+def enroll(services: Services, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig) -> Project:
+    """Add the project, with this installation's defaults if it is new, or bring what Label Studio says up to date."""
+    try:
+        before = services.projects.by_ls_id(ls_id).id
+    except UnknownProject:
+        before = None
+    project = services.projects.add(
+        ls_id, key, title=title, label_config=label_config, config=config, at=services.clock.now()
+    )
+    if project.id == before:
+        return project
+    options = services.options
+    services.projects.update(
+        project.id,
+        batch_size=options.batch_size,
+        min_interval=options.min_interval,
+        preannotate=options.preannotate,
+    )
+    return services.projects.get(project.id)
 
 
 def current_version(services: Services, project: Project) -> str:

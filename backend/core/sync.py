@@ -12,6 +12,7 @@ import structlog
 
 from backend.core import due, publish
 from backend.core.domain import Project, RemoteProject, RemoteTask
+from backend.core.register import enroll
 from backend.core.services import Services
 
 log = structlog.get_logger()
@@ -57,13 +58,8 @@ def _refresh_config(services: Services, project: Project, remote: RemoteProject)
     if same and not unread:
         return project
     config = services.label_studio.parse_config(remote.label_config)
-    updated = services.projects.add(
-        remote.ls_id,
-        remote.key,
-        title=remote.title,
-        label_config=remote.label_config,
-        config=config,
-        at=services.clock.now(),
+    updated = enroll(
+        services, remote.ls_id, remote.key, title=remote.title, label_config=remote.label_config, config=config
     )
     if (config.from_name, config.image_key) != (project.config.from_name, project.config.image_key):
         services.projects.update(updated.id, synced_at=None)

@@ -28,7 +28,14 @@ def test_the_one_choice_of_our_tag_is_the_label() -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [None, "text", [], [{"type": "rectanglelabels", "value": {}}], [choice("one", "two")], [choice("one"), choice("two")]],
+    [
+        None,
+        "text",
+        [],
+        [{"type": "rectanglelabels", "value": {}}],
+        [choice("one", "two")],
+        [choice("one"), choice("two")],
+    ],
 )
 def test_no_choice_or_several_are_no_label(result: Any) -> None:
     assert parse_annotation(raw(result), "digit").choice is None

@@ -30,21 +30,19 @@ class Verdict(NamedTuple):
 def verdict(shown: Iterable[Any]) -> Verdict:
     """Majority of the choices; ties to the choice with the latest annotation, then the highest id.
 
-    Skipped if there are skips and nothing else. `shown`: anything with id, choice, skipped, updated_at.
+    Skipped if people saw it and no choice came of it: only skips, or annotations of another kind (boxes, several
+    choices). `shown`: anything with id, choice, skipped, updated_at.
     """
     votes: dict[str, int] = defaultdict(int)
     latest: dict[str, tuple[float, int]] = {}
-    skips = others = 0
+    seen = False
     for item in shown:
-        if item.skipped:
-            skips += 1
-            continue
-        others += 1
-        if item.choice is not None:
+        seen = True
+        if item.choice is not None and not item.skipped:
             votes[item.choice] += 1
             latest[item.choice] = max(latest.get(item.choice, (float("-inf"), 0)), (item.updated_at, item.id))
     label = max(votes, key=lambda choice: (votes[choice], latest[choice])) if votes else None
-    return Verdict(label, skips > 0 and others == 0)
+    return Verdict(label, seen and label is None)
 
 
 def write_newer(connection: Connection, project: int, incoming: Sequence[Annotation]) -> set[int]:
