@@ -7,12 +7,15 @@ from selection.contract import (
     BadPool,
     BadVector,
     MissingProbabilities,
+    Notes,
     Pool,
     Ranking,
     SelectionError,
     Selector,
+    Sorts,
     UnknownSelector,
 )
+from selection.rank import rank
 from selection.registry import create, entry, names, register, schema
 
 __all__ = [
@@ -22,14 +25,17 @@ __all__ = [
     "BadPool",
     "BadVector",
     "MissingProbabilities",
+    "Notes",
     "Pool",
     "Ranking",
     "SelectionError",
     "Selector",
+    "Sorts",
     "UnknownSelector",
     "create",
     "entry",
     "names",
+    "rank",
     "register",
     "schema",
 ]

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,10 @@ class BadPool(SelectionError):
 
 
 class BadVector(BadPool):
-    """A feature or probability row is not finite; `row` names the first one."""
+    """A feature or probability row cannot be used; `row` names the first one."""
 
-    def __init__(self, row: int, what: str) -> None:
-        super().__init__(
-            f"row {row} of {what} is not finite; mend it, or call selection.rank(), which sets bad rows aside"
-        )
+    def __init__(self, row: int, what: str, fact: str = "is not finite") -> None:
+        super().__init__(f"row {row} of {what} {fact}; mend it, or call selection.rank(), which sets bad rows aside")
         self.row = row
 
 
@@ -69,9 +67,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or not np.issubdtype(self.features.dtype, np.floating):
-            raise BadPool(
-                f"features must be an (n, d) float array, got {self.features.dtype} {self.features.shape}"
-            )
+            raise BadPool(f"features must be an (n, d) float array, got {self.features.dtype} {self.features.shape}")
         n = len(self.features)
         if self.labels.shape != (n,) or self.labels.dtype != np.int64:
             raise BadPool(
@@ -92,6 +88,27 @@ class Pool:
     def covered(self) -> IntArray:
         """Rows that a person has seen (labeled or skipped), ascending."""
         return np.flatnonzero(self.labels != UNLABELED).astype(np.int64, copy=False)
+
+
+class Notes(Sequence[str]):
+    """Notes that are worded only when read: a ranking of a million rows costs no million sentences."""
+
+    def __init__(self, count: int, say: Callable[[int], str]) -> None:
+        self._count, self._say = count, say
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self._say(i) for i in range(*at.indices(self._count))]
+        if not -self._count <= at < self._count:
+            raise IndexError(at)
+        return self._say(at % self._count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,4 +140,16 @@ class Selector(Protocol):
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
         """Pick exactly min(budget, len(pool.candidates)) rows; all randomness comes from `rng`."""
+        ...
+
+
+@runtime_checkable
+class Sorts(Protocol):
+    """An optional second method: may one call sort all candidates at no greater cost than a few picks?
+
+    `selection.rank()` asks such a selector for the whole ranking at once; others get a head of `horizon` picks.
+    """
+
+    def sorts(self, pool: Pool) -> bool:
+        """True if `select` on this pool is a sort of all candidates by a score of their own."""
         ...

@@ -90,6 +90,12 @@ def create(name: str, **params: Any) -> Selector:
     return made
 
 
+def create_for(name: str, device: str) -> Selector:
+    """Make selector `name` with defaults, on `device` if it takes one: for methods that contain another by name."""
+    fields = {f.name for f in dataclasses.fields(entry(name).cls)}
+    return create(name, device=device) if "device" in fields else create(name)
+
+
 def schema(name: str) -> dict[str, dict[str, Any]]:
     """The parameters of `name`: for each its type and default, ready for JSON."""
     found = entry(name)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selection.contract import BadVector, FloatArray, IntArray, Pool
+from selection.contract import BadVector, FloatArray, IntArray, MissingProbabilities, Pool
 from selection.kernels.blocks import block_rows, blocks, tensor
+
+SUM_TOLERANCE = 1e-2
 
 
 def bad_rows(features: FloatArray) -> tuple[IntArray, IntArray]:
@@ -19,24 +21,37 @@ def bad_rows(features: FloatArray) -> tuple[IntArray, IntArray]:
     for part in blocks(n, block_rows(4 * d)):
         x = tensor(features[part])
         lengths[part] = (x * x).sum(1).numpy()
+    if not d:
+        return np.empty(0, np.int64), np.arange(n)
     return np.flatnonzero(~np.isfinite(lengths)), np.flatnonzero(lengths == 0)
 
 
+def bad_probs(probs: NDArray[Any]) -> IntArray:
+    """Rows that are no distribution: not finite, negative, or with a sum off 1 by over a hundredth."""
+    bad = np.zeros(len(probs), bool)
+    for part in blocks(len(probs), block_rows(8 * max(1, probs.shape[1]))):
+        p = probs[part].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            bad[part] = ~(np.abs(p.sum(1) - 1.0) <= SUM_TOLERANCE) | ~(p >= 0).all(1)
+    return np.flatnonzero(bad)
+
+
 def require_finite(pool: Pool) -> None:
-    """Raise `BadVector` with the first row whose features or probabilities are not finite."""
+    """Raise `BadVector` with the first row of the features that is not finite."""
     broken, _ = bad_rows(pool.features)
     if len(broken):
         raise BadVector(int(broken[0]), "features")
-    if pool.probs is not None:
-        require_finite_probs(pool.probs)
 
 
-def require_finite_probs(probs: NDArray[Any]) -> None:
-    """Raise `BadVector` with the first row of `probs` that is not finite."""
-    for part in blocks(len(probs), block_rows(8 * max(1, probs.shape[1]))):
-        broken = np.flatnonzero(~np.isfinite(probs[part]).all(1))
-        if len(broken):
-            raise BadVector(int(broken[0]) + part.start, "probs")
+def require_probs(pool: Pool, method: str) -> NDArray[Any]:
+    """The pool's probabilities; raises `MissingProbabilities`, or `BadVector` with the first row that is none."""
+    if pool.probs is None:
+        raise MissingProbabilities(f"{method} needs class probabilities: give Pool(..., probs=(n, c) array)")
+    bad = bad_probs(pool.probs)
+    if len(bad):
+        finite = np.isfinite(pool.probs[bad[0]]).all()
+        raise BadVector(int(bad[0]), "probs", "does not sum to 1" if finite else "is not finite")
+    return pool.probs
 
 
 def representatives(features: FloatArray) -> IntArray:
@@ -47,4 +62,5 @@ def representatives(features: FloatArray) -> IntArray:
         rows = np.ascontiguousarray(features[part]) + 0  # -0.0 + 0 is 0.0: both zeros are one value
         digests[part] = np.frombuffer(b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in rows), "V16")
     _, first, group = np.unique(digests, return_index=True, return_inverse=True)
-    return first[group].astype(np.int64)
+    lowest: IntArray = first[group].astype(np.int64)
+    return lowest

@@ -122,7 +122,7 @@ def pairwise(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     shift = right.mean(0, dtype=np.float64)
     a, b = left - shift, right - shift
     d2 = np.einsum("md,md->m", a, a)[:, None] + np.einsum("kd,kd->k", b, b)[None] - 2.0 * (a @ b.T)
-    return np.maximum(d2, 0.0)
+    return np.asarray(np.maximum(d2, 0.0))
 
 
 def rounding(norms: NDArray[np.floating], near: NDArray[np.floating], d: int) -> NDArray[np.float64]:
@@ -133,4 +133,4 @@ def rounding(norms: NDArray[np.floating], near: NDArray[np.floating], d: int) ->
     """
     length = np.sqrt(np.asarray(norms, np.float64))
     reach = length + np.sqrt(np.asarray(near, np.float64))
-    return (d + 16) * 2.0**-23 * reach * reach
+    return np.asarray((d + 16) * 2.0**-23 * reach * reach)

@@ -1,0 +1,52 @@
+"""Auto: typical images until every seen class has a few labels, then uncertain ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from selection import parameters
+from selection.contract import BadParameter, Pool, Ranking, Selector, Sorts
+from selection.registry import create_for, register
+
+
+@register("auto", tags={"conditions"})
+@dataclass(frozen=True)
+class Auto:
+    """Typical images until every seen class has five labels, then the ones the head is torn about.
+
+    Typical images pay while labels are few and uncertainty pays later (Hacohen et al., "Active learning on a budget",
+    ICML 2022, show the switch); the count per class is our rule, as it needs no held-out labels. Without
+    `pool.probs`, `cold` serves throughout. Cost is that of the selector in use.
+
+    cold, warm : names of selectors. labels_per_class : labels of the rarest seen class at which `warm` takes over.
+    device : passed on to them.
+    """
+
+    cold: str = "typiclust"
+    warm: str = "margin"
+    labels_per_class: int = 5
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        parameters.selector_name("cold", self.cold)
+        parameters.selector_name("warm", self.warm)
+        if "auto" in (self.cold, self.warm):
+            raise BadParameter('cold and warm must be other selectors than "auto"')
+        parameters.whole("labels_per_class", self.labels_per_class, 1)
+        parameters.device(self.device)
+
+    def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
+        """Scores and notes are those of the selector in use."""
+        return self._in_use(pool).select(pool, budget, rng)
+
+    def sorts(self, pool: Pool) -> bool:
+        """As the selector in use says."""
+        used = self._in_use(pool)
+        return isinstance(used, Sorts) and used.sorts(pool)
+
+    def _in_use(self, pool: Pool) -> Selector:
+        counts = np.unique(pool.labels[pool.labels >= 0], return_counts=True)[1]
+        warm = pool.probs is not None and len(counts) > 0 and counts.min() >= self.labels_per_class
+        return create_for(self.warm if warm else self.cold, self.device)

@@ -1,0 +1,70 @@
+"""K-means: the image nearest to each center."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from selection import parameters
+from selection.contract import IntArray, Notes, Pool, Ranking
+from selection.kernels.clean import require_finite
+from selection.kernels.clusters import members_of, round_robin, turn_order
+from selection.registry import register
+
+
+@register("kmeans", tags={"geometric", "conditions"})
+@dataclass(frozen=True)
+class KMeans:
+    """The image nearest to the center of each of as many groups as labels and picks, largest group first.
+
+    k-means (Lloyd 1982) with min(labeled + budget, max_clusters) clusters of all rows, seeded by D^2 sampling (Arthur
+    & Vassilvitskii, "k-means++", SODA 2007); groups without a label come first, then by size. Reference codes may
+    name one row for two centers; here rows are distinct, and further rounds take each group's next nearest. Not
+    prefix-consistent: another budget makes other groups. Cost 2 n k d flops an iteration, memory O(n + k d).
+
+    max_clusters : upper bound of k. iterations : passes over all rows after those over a sample.
+    normalize : cluster unit rows. device : torch device.
+    """
+
+    max_clusters: int = 4096
+    iterations: int = 3
+    normalize: bool = False
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        parameters.whole("max_clusters", self.max_clusters, 1)
+        parameters.whole("iterations", self.iterations, 0)
+        parameters.flag("normalize", self.normalize)
+        parameters.device(self.device)
+
+    def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
+        """Scores are distances to the own center."""
+        from selection.kernels.kmeans import kmeans
+
+        require_finite(pool)
+        covered = pool.labels != -1
+        budget = min(budget, len(pool.candidates))
+        k = min(len(pool.covered) + budget, self.max_clusters) if budget else 0
+        found = kmeans(pool.features, k, rng, iterations=self.iterations, unit=self.normalize, device=self.device)
+        members = members_of(found.assigned) if budget else []
+        near = np.sqrt(found.squared.astype(np.float64))
+
+        def order_within(cluster: int, count: int) -> IntArray:
+            rows: IntArray = members[cluster][~covered[members[cluster]]]
+            steps = np.round(near[rows] / max(float(near[rows].max()), 1e-30) * 1e6)  # rounding must not decide
+            order: IntArray = rows[np.argsort(steps, kind="stable")[:count]]
+            return order
+
+        turns = turn_order(members, covered)
+        free = {c: int((~covered[members[c]]).sum()) for c in turns}
+        picked = round_robin(turns, free, budget, order_within)
+        rows = np.asarray([row for _, row in picked], np.int64)
+
+        def say(at: int) -> str:
+            group = members[picked[at][0]]
+            seen = int(covered[group].sum())
+            told = "none is" if seen == 0 else f"{seen} {'is' if seen == 1 else 'are'}"
+            return f"nearest to the middle of a group of {len(group)} images of which {told} labeled"
+
+        return Ranking(rows, near[rows], Notes(len(rows), say))

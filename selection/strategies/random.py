@@ -1,0 +1,48 @@
+"""Random: a hash of the seed and the row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection.contract import IntArray, Notes, Pool, Ranking
+from selection.registry import register
+
+
+@register("random", tags={"prefix", "blind"})
+@dataclass(frozen=True)
+class Random:
+    """Random order that stays as it is when rows are added at the end or labeled.
+
+    Rows are sorted by a 64-bit hash (SplitMix64 finaliser; Steele et al., "Fast splittable pseudorandom number
+    generators", OOPSLA 2014) of one number drawn from `rng` and the row, so each row's place among the others depends
+    on nothing else. Features, labels and probabilities are not read. Cost O(n log n).
+    """
+
+    blind: ClassVar[bool] = True
+    """Reads no features, so rows set aside by `selection.rank()` do not shift the others."""
+
+    def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
+        """Scores are the hashes as numbers in [0, 1), ascending."""
+        seed = rng.integers(2**64, dtype=np.uint64)
+        rows = pool.candidates
+        hashes = hash_rows(rows, seed)
+        order = np.argsort(hashes, kind="stable")[:budget]  # positions among the candidates
+        return Ranking(rows[order], hashes[order] / 2.0**64, Notes(len(order), lambda _: "drawn at random"))
+
+    def sorts(self, pool: Pool) -> bool:
+        """Always: it is a sort by hash."""
+        return True
+
+
+def hash_rows(rows: IntArray, seed: np.uint64) -> NDArray[np.uint64]:
+    """SplitMix64 of `seed` and each row: (m,) -> (m,)."""
+    with np.errstate(over="ignore"):
+        x = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + seed
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+    return mixed
