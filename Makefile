@@ -1,0 +1,49 @@
+# The commands that people, hooks and CI share. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export OMP_NUM_THREADS ?= 1
+BIN := .venv/bin
+FAST := not e2e and not browser and not slow
+
+.PHONY: help demo demo-clean test fast check format app test-env label-studio system clean
+
+help:  ## list the commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+demo: app label-studio  ## Label Studio with a live queue, on this machine (IMAGES=folder, LABELS=a,b, PORT=8080)
+	@OMP_NUM_THREADS= $(BIN)/python -m scripts.demo
+
+demo-clean:  ## forget the demo's projects, labels and settings
+	@$(BIN)/python -m scripts.demo --clean
+
+test: test-env label-studio system  ## every test, the end-to-end ones included (about 15 minutes on 2 cores)
+	@$(BIN)/python -m pytest
+
+fast: test-env  ## the tests that need no Label Studio and no browser (about 2 minutes)
+	@$(BIN)/python -m pytest -m "$(FAST)"
+
+check: test-env  ## format, lint, types, import contracts, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "$(FAST)"
+
+format: test-env  ## format the code and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+app:  ## our environment, .venv
+	@scripts/env.sh app
+
+test-env:  ## our environment with what the tests need
+	@scripts/env.sh test
+
+label-studio:  ## Label Studio 1.23.2 in an environment of its own, .venv-ls
+	@scripts/env.sh label-studio
+
+system:  ## Debian packages of the tests: Chromium and PostgreSQL
+	@scripts/env.sh system
+
+clean: demo-clean  ## both environments, caches and the demo
+	rm -rf .venv .venv-ls .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info

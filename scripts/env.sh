@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Make the environments that the Makefile's commands run in; quick when there is nothing to do.
+#   scripts/env.sh app            .venv with the program
+#   scripts/env.sh test           .venv with the program and what its tests need
+#   scripts/env.sh label-studio   .venv-ls with Label Studio, apart: its pins and ours do not go together
+#   scripts/env.sh system         Debian packages of the tests
+# An environment is finished when its stamp says so. One that was interrupted is made anew; a finished one whose
+# setup.cfg has changed is brought up to date in place, and so is one made by hand.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+LABEL_STUDIO="label-studio==1.23.2"
+SYSTEM_PACKAGES=(chromium chromium-driver postgresql)
+PYTHONS=(${PYTHON:-python3.11 /usr/bin/python3.11 python3.12 python3})
+
+say() { printf 'labelqueue: %s\n' "$*" >&2; }
+fail() { say "$1"; shift; for line in "$@"; do printf '            %s\n' "$line" >&2; done; exit 1; }
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+apt_install() {
+    say "installing Debian packages: $*"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
+        </dev/null >.cache/apt.log 2>&1 || fail "apt-get could not install $*; the end of .cache/apt.log:" "$(tail -n 5 .cache/apt.log)" \
+        "Is there a network? Then try again, or install them by hand: apt-get install $*"
+}
+
+# Print the first Python that is 3.11 or newer; with "venv" as argument, one that can also make environments.
+find_python() {
+    local probe='import sys; assert sys.version_info >= (3, 11)' python
+    [ "${1:-}" = venv ] && probe+='; import venv, ensurepip'
+    for python in "${PYTHONS[@]}"; do
+        if command -v "$python" >/dev/null && "$python" -c "$probe" >/dev/null 2>&1; then
+            command -v "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+need_python() {
+    find_python venv >/dev/null && return
+    if can_install && [ -z "${PYTHON:-}" ]; then
+        apt_install python3.11 python3.11-venv
+        find_python venv >/dev/null && return
+    fi
+    local tried="${PYTHONS[*]}"
+    if find_python >/dev/null; then
+        fail "$(find_python) has no venv module, which Debian packs apart." "Cure: sudo apt-get install python3.11-venv"
+    fi
+    fail "no Python 3.11 or newer (looked for: ${tried// /, })." \
+        "Cure: sudo apt-get install python3.11 python3.11-venv, or say where it is: make PYTHON=/path/to/python3.11 ..."
+}
+
+need_space() { # folder gigabytes
+    local free
+    free=$(df --output=avail -BG . | tail -n 1 | tr -dc 0-9)
+    [ "$free" -ge "$2" ] || fail "$1 needs about $2 GB of disk, $free GB are free here." "Cure: make room and run the command again."
+}
+
+# Run pip quietly into a log, with a sign of life: the first set-up downloads for minutes.
+pip_install() { # folder arguments...
+    local folder=$1 log=".cache/pip-${1#.}.log" begin=$SECONDS
+    shift
+    "$folder/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" \
+        </dev/null >"$log" 2>&1 &
+    local pip=$! beat=0
+    trap 'kill "$pip" 2>/dev/null; say "interrupted; the next run makes $PWD/'"$folder"' anew"; exit 130' INT TERM
+    while kill -0 "$pip" 2>/dev/null; do
+        sleep 1
+        beat=$((beat + 1))
+        if [ $((beat % 30)) = 0 ]; then
+            say "... $folder: $((SECONDS - begin)) s, $(du -sh "$folder" 2>/dev/null | cut -f1)B so far"
+        fi
+    done
+    local rc=0
+    wait "$pip" || rc=$?
+    trap - INT TERM
+    [ "$rc" = 0 ] && return
+    if grep -qiE 'NewConnectionError|Temporary failure in name resolution|ConnectTimeout|Network is unreachable|ReadTimeout|ProxyError' "$log"; then
+        fail "pip reached no package index; the log is $log." \
+            "Cure: connect the machine, or give pip a mirror (PIP_INDEX_URL=...) or a folder of wheels (PIP_FIND_LINKS=... PIP_NO_INDEX=1)." \
+            "Then run the same command again."
+    fi
+    fail "pip failed; the end of $log:" "$(tail -n 8 "$log")"
+}
+
+broken() { # folder: why it cannot be used, or nothing
+    if [ -e "$1/.unfinished" ]; then
+        echo "was left half made"
+    elif [ ! -x "$1/bin/python" ] || ! "$1/bin/python" -c 'import pip' >/dev/null 2>&1; then
+        echo "has no working Python"
+    fi
+}
+
+environment() { # folder stamp gigabytes words pip-arguments...
+    local folder=$1 stamp=$2 gigabytes=$3 words=$4 why
+    shift 4
+    mkdir -p .cache
+    exec 9>".cache/${folder#.}.lock" # two commands at once: the second waits for the first
+    flock 9
+    if [ -d "$folder" ]; then
+        why=$(broken "$folder")
+        if [ -z "$why" ] && [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ]; then
+            return
+        elif [ -n "$why" ]; then
+            say "$folder $why; making it anew"
+            rm -rf "$folder"
+        else
+            say "bringing $folder up to date"
+        fi
+    fi
+    if [ ! -d "$folder" ]; then
+        need_python
+        need_space "$folder" "$gigabytes"
+        say "making $folder: $words"
+        mkdir "$folder" && touch "$folder/.unfinished"
+        "$(find_python venv)" -m venv "$folder"
+    fi
+    local begin=$SECONDS
+    touch "$folder/.unfinished"
+    pip_install "$folder" "$@"
+    printf '%s\n' "$stamp" >"$folder/.stamp"
+    rm "$folder/.unfinished"
+    say "$folder is ready ($((SECONDS - begin)) s, $(du -sh "$folder" | cut -f1)B)"
+}
+
+# The test environment serves the demo as well, so a smaller request never undoes a larger one.
+program() { # extras
+    local digest
+    digest=$(cat setup.cfg pyproject.toml | sha256sum | cut -c1-16)
+    if [ "$1" = postgres,demo ] && [ "$(cat .venv/.stamp 2>/dev/null)" = "$digest postgres,test" ]; then
+        set -- postgres,test
+    fi
+    environment .venv "$digest $1" 9 "the program with PyTorch, about 6 GB and 3 minutes" -e ".[$1]"
+}
+
+system() {
+    local missing=()
+    command -v chromium >/dev/null || missing+=(chromium)
+    command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+    [ ${#missing[@]} = 0 ] && return
+    mkdir -p .cache
+    if can_install; then
+        apt_install "${missing[@]}"
+    else
+        say "not installed: ${missing[*]}; the tests that need them say so."
+        say "Cure: sudo apt-get install ${missing[*]}"
+    fi
+}
+
+case "${1:-}" in
+    app) program postgres,demo ;;
+    test) program postgres,test ;;
+    label-studio) environment .venv-ls "$LABEL_STUDIO" 3 "Label Studio, about 1 GB and a minute" "$LABEL_STUDIO" ;;
+    system) system ;;
+    *) fail "usage: scripts/env.sh app | test | label-studio | system" ;;
+esac
