@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,15 @@ def open_state(database_url: str, now: Callable[[], float] = time.time) -> State
     """
     engine = make_engine(database_url)
     file = sqlite_file(engine)
-    if file is not None:
-        _make_file(engine, file)
-    with Database(engine).write() as connection:
-        if file is None:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        _migrate(connection)
+    with ExitStack() as on_failure:
+        on_failure.callback(engine.dispose)
+        if file is not None:
+            _make_file(engine, file)
+        with Database(engine).write() as connection:
+            if file is None:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            _migrate(connection)
+        on_failure.pop_all()
     database = Database(engine, now)
     return State(SqlProjects(database), SqlTasks(database), SqlRankings(database), engine)
 

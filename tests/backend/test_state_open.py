@@ -1,0 +1,92 @@
+"""Opening a database: addresses, migrations, several processes at once, outages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from backend.adapters.state import StateDown, StateError, open_state
+from backend.adapters.state.tables import metadata
+from backend.core.errors import BadSetting
+
+OPEN = "import sys; from backend.adapters.state import open_state; s = open_state(sys.argv[1]); s.ping(); s.close()"
+
+
+def test_the_migrations_lead_to_the_tables_that_the_code_uses(database_url):
+    state = open_state(database_url)
+    with state.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    state.close()
+
+
+def test_opening_again_keeps_everything(database_url):
+    first = open_state(database_url)
+    secret = first.projects.secret("webhook")
+    first.close()
+    second = open_state(database_url)
+    assert second.projects.secret("webhook") == secret
+    second.close()
+
+
+def test_processes_that_open_an_empty_database_at_once_all_succeed(database_url):
+    started = [
+        subprocess.Popen([sys.executable, "-c", OPEN, database_url], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], errors
+
+
+def test_a_schema_newer_than_the_program_is_refused_with_the_cure(database_url):
+    state = open_state(database_url)
+    with state.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    state.close()
+    with pytest.raises(StateError, match="schema 9999, newer than this program; upgrade"):
+        open_state(database_url)
+
+
+@pytest.mark.parametrize("url", ["", "state.db", "mysql://h/x", "sqlite://", "sqlite:///:memory:", "nosuch://h/x"])
+def test_addresses_that_name_no_database_of_ours_are_refused_with_the_cure(url):
+    with pytest.raises(BadSetting, match=r"sqlite:///folder/state\.db"):
+        open_state(url)
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password():
+    with pytest.raises(StateDown, match=r"127\.0\.0\.1:1/db does not answer") as caught:
+        open_state("postgresql://me:geheim@127.0.0.1:1/db")
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match=r"cannot make .*choose another folder"):
+        open_state(f"sqlite:///{tmp_path}/file/state.db")
+
+
+def test_the_state_works_again_after_its_server_came_back(postgres):
+    state = open_state(postgres.database())
+    state.ping()
+    postgres.stop()
+    try:
+        with pytest.raises(StateDown):
+            state.ping()
+    finally:
+        postgres.start()
+    state.ping()
+    state.close()
+
+
+def test_sqlite_is_in_write_ahead_mode_and_enforces_references(tmp_path: Path):
+    state = open_state(f"sqlite:///{tmp_path}/state.db")
+    with state.engine.connect() as connection:
+        modes = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "foreign_keys")]
+        wait = connection.execute(text("PRAGMA busy_timeout")).scalar()
+    state.close()
+    assert (modes, wait) == (["wal", 1], 10_000)

@@ -1,0 +1,88 @@
+"""Projects, their keys and settings, and the installation's secrets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from backend.core.domain import LabelConfig, Strategy
+from backend.core.errors import BadSetting, UnknownProject
+from tests.backend.conftest import CONFIG
+
+
+def add(state, key: str, title: str = "Pets"):
+    return state.projects.add(7, key, title=title, label_config="<View/>", config=CONFIG, at=1.0)
+
+
+def test_a_project_is_found_by_both_ids_as_it_was_added(state, project):
+    assert state.projects.get(project.id) == state.projects.by_ls_id(7) == project
+    assert state.projects.all() == [project]
+    assert (project.config, project.strategy, project.extra_params) == (CONFIG, Strategy(), "")
+
+
+def test_adding_again_updates_what_label_studio_owns_and_keeps_the_settings(state, project):
+    state.projects.update(project.id, batch_size=3, preannotate=False, synced_at=5.5, head_size=20, backbone="b")
+    state.projects.set_strategy(project.id, Strategy("margin", {"k": 2}), 9.0)
+    other = LabelConfig("img", None, None, (), False, "no Choices")
+    again = state.projects.add(7, "7.1", title="Zoo", label_config="<View></View>", config=other, at=10.0)
+    assert again == replace(
+        project,
+        title="Zoo",
+        label_config="<View></View>",
+        config=other,
+        batch_size=3,
+        preannotate=False,
+        synced_at=5.5,
+        head_size=20,
+        backbone="b",
+        strategy=Strategy("margin", {"k": 2}),
+        strategy_changed_at=9.0,
+    )
+
+
+def test_a_key_is_completed_and_never_shortened(state):
+    short = add(state, "7")
+    full = add(state, "7.55")
+    assert (full.id, full.key) == (short.id, "7.55")
+    assert add(state, "7").key == "7.55"
+
+
+def test_a_reused_label_studio_id_starts_a_fresh_project(state, project):
+    state.tasks.upsert(project.id, [(1, "a")])
+    fresh = add(state, "7.2")
+    assert fresh.id != project.id
+    assert state.tasks.counts(fresh.id).tasks == state.tasks.counts(project.id).tasks == 0
+    with pytest.raises(UnknownProject):
+        state.projects.get(project.id)
+
+
+def test_our_ids_are_never_given_twice(state, project):
+    state.projects.remove(project.id)
+    assert add(state, "7.1").id > project.id
+
+
+def test_unknown_projects_and_settings_are_refused(state, project):
+    for call in (
+        lambda: state.projects.get(99),
+        lambda: state.projects.by_ls_id(99),
+        lambda: state.projects.update(99, batch_size=1),
+        lambda: state.projects.set_strategy(99, Strategy(), 0.0),
+        lambda: state.tasks.upsert(99, [(1, "a")]),
+        lambda: state.tasks.apply(99, []),
+    ):
+        with pytest.raises(UnknownProject, match="project 99 is not connected"):
+            call()
+    with pytest.raises(BadSetting, match="no setting colour; known: batch_size"):
+        state.projects.update(project.id, colour="red")
+
+
+def test_text_that_a_database_cannot_hold_is_kept_readable(state):
+    assert add(state, "7.1", title="a\0b\ud800c").title == "a\ufffdb?c"
+
+
+def test_a_secret_is_made_once_and_is_long(state):
+    one = state.projects.secret("webhook")
+    assert state.projects.secret("webhook") == one
+    assert state.projects.secret("session") != one
+    assert len(one) >= 40

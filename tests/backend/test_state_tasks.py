@@ -1,0 +1,154 @@
+"""Tasks: what is pending, leases, outcomes, counts."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from backend.core.domain import Annotation, Deleted, Task
+
+
+def fill(state, project, count: int) -> None:
+    state.tasks.upsert(project.id, [(task, f"u{task}") for task in range(1, count + 1)])
+
+
+def ids(claimed) -> list[int]:
+    return [task for task, _, _ in claimed]
+
+
+def test_upsert_counts_what_became_pending(state, project):
+    assert state.tasks.upsert(project.id, [(1, "a"), (2, "b"), (3, None)]) == 2
+    assert state.tasks.upsert(project.id, [(1, "a"), (2, "b"), (3, None)]) == 0
+    assert state.tasks.upsert(project.id, [(1, "changed"), (3, "c")]) == 2
+
+
+def test_a_task_without_an_image_is_failed_with_the_reason_until_it_has_one(state, project):
+    state.tasks.upsert(project.id, [(3, None)])
+    [task] = state.tasks.list(project.id, state="failed")
+    assert (task.id, task.image) == (3, None)
+    assert "no image" in task.reason
+    assert state.tasks.retry_failed(project.id) == 0
+    state.tasks.reset(project.id)
+    assert state.tasks.counts(project.id).failed == 1
+    state.tasks.upsert(project.id, [(3, "c")])
+    assert state.tasks.list(project.id) == [Task(3, "c", "pending", "", None, False)]
+
+
+def test_more_tasks_than_one_statement_holds_are_all_added_and_listed(state, project):
+    fill(state, project, 2345)
+    assert state.tasks.counts(project.id).pending == 2345
+    wanted = list(range(1, 2346))
+    assert [t.id for t in state.tasks.list(project.id, ids=wanted[::-1], limit=5000)] == wanted
+    assert [t.id for t in state.tasks.list(project.id, ids=wanted, limit=1500)] == wanted[:1500]
+    assert state.tasks.keep_only(project.id, iter(range(2000))) == list(range(2000, 2346))
+    assert state.tasks.counts(project.id).tasks == 1999
+
+
+def test_a_claim_is_ascending_limited_and_exclusive(state, project):
+    fill(state, project, 5)
+    assert state.tasks.claim(project.id, "a", 3, 60) == [(1, "u1", 0), (2, "u2", 0), (3, "u3", 0)]
+    assert ids(state.tasks.claim(project.id, "b", 3, 60)) == [4, 5]
+    assert state.tasks.claim(project.id, "c", 3, 60) == []
+
+
+def test_claims_by_many_threads_never_overlap(state, project):
+    fill(state, project, 400)
+
+    def work(owner: int) -> list[int]:
+        mine: list[int] = []
+        while got := ids(state.tasks.claim(project.id, f"w{owner}", 7, 60)):
+            mine += got
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        shares = list(pool.map(work, range(8)))
+    assert sorted(task for share in shares for task in share) == list(range(1, 401))
+
+
+def test_a_silent_workers_tasks_are_free_when_its_lease_ends(state, project, hand):
+    fill(state, project, 2)
+    state.tasks.claim(project.id, "dead", 2, 60)
+    hand.at += 60
+    assert state.tasks.claim(project.id, "next", 2, 60) == []
+    hand.at += 1
+    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "u1", 1), (2, "u2", 1)]
+    state.tasks.renew(project.id, "dead", 1000)
+    hand.at += 61
+    assert state.tasks.claim(project.id, "third", 2, 60) == [(1, "u1", 2), (2, "u2", 2)]
+
+
+def test_a_renewed_lease_lasts(state, project, hand):
+    fill(state, project, 1)
+    state.tasks.claim(project.id, "a", 1, 60)
+    hand.at += 50
+    state.tasks.renew(project.id, "a", 60)
+    hand.at += 50
+    assert state.tasks.claim(project.id, "b", 1, 60) == []
+
+
+def test_released_tasks_are_free_at_once_and_never_count_as_many_deaths(state, project):
+    fill(state, project, 1)
+    for _ in range(6):
+        [(_, _, claims)] = state.tasks.claim(project.id, "a", 1, 60)
+        state.tasks.release(project.id, "a")
+    assert claims == 1
+
+
+def test_finish_sets_states_and_ends_leases(state, project):
+    fill(state, project, 3)
+    state.tasks.claim(project.id, "a", 3, 60)
+    state.tasks.finish(project.id, {1: "d1"}, {2: "truncated\0file"})
+    counts = state.tasks.counts(project.id)
+    assert (counts.embedded, counts.failed, counts.pending) == (1, 1, 1)
+    assert state.tasks.list(project.id, state="failed")[0].reason == "truncated\ufffdfile"
+    assert state.tasks.retry_failed(project.id, [1, 2, 3]) == 1
+    assert state.tasks.claim(project.id, "b", 3, 60) == [(2, "u2", 0)]
+
+
+def test_a_result_for_an_image_that_changed_meanwhile_does_not_count(state, project):
+    fill(state, project, 2)
+    state.tasks.claim(project.id, "slow", 2, 60)
+    state.tasks.upsert(project.id, [(1, "changed")])
+    state.tasks.finish(project.id, {1: "old", 2: "d2"}, {})
+    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "changed", 0)]
+    state.tasks.finish(project.id, {1: "new"}, {})
+    assert state.tasks.counts(project.id).embedded == 2
+
+
+def test_a_result_for_the_old_feature_version_does_not_count(state, project):
+    fill(state, project, 2)
+    state.tasks.finish(project.id, {2: "d2"}, {})
+    state.tasks.claim(project.id, "slow", 2, 60)
+    state.tasks.reset(project.id)
+    state.tasks.finish(project.id, {1: "old"}, {})
+    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "u1", 0), (2, "u2", 0)]
+
+
+def test_removed_tasks_take_their_annotations_along(state, project):
+    fill(state, project, 2)
+    state.tasks.apply(project.id, [Annotation(10, 1, "cat", False, 1.0), Annotation(11, 2, "dog", False, 1.0)])
+    state.tasks.remove(project.id, [1])
+    state.tasks.upsert(project.id, [(1, "u1")])
+    assert state.tasks.labels(project.id) == ({2: "dog"}, set())
+    assert state.tasks.apply(project.id, [], [Deleted("tasks", (2, 99), 3.0)]) == 1
+    assert [task.id for task in state.tasks.list(project.id)] == [1]
+
+
+def test_counts_tell_classes_and_skips(state, project):
+    fill(state, project, 5)
+    events = [(1, "cat", False), (2, "dog", False), (3, "cat", False), (4, None, True)]
+    state.tasks.apply(project.id, [Annotation(t + 10, t, choice, skip, 1.0) for t, choice, skip in events])
+    counts = state.tasks.counts(project.id)
+    assert (counts.tasks, counts.labeled, counts.skipped) == (5, 3, 1)
+    assert counts.labels == {"cat": 2, "dog": 1}
+
+
+def test_projects_do_not_see_each_other(state, project):
+    other = state.projects.add(8, "8.1", title="", label_config="", config=project.config, at=1.0)
+    for one in (project, other):
+        fill(state, one, 2)
+        state.tasks.apply(one.id, [Annotation(1, one.ls_id - 6, "cat", False, 1.0)])
+    state.tasks.remove(other.id, [1])
+    state.tasks.reset(other.id)
+    assert state.tasks.labels(project.id)[0] == {1: "cat"}
+    assert state.tasks.labels(other.id)[0] == {2: "cat"}
+    assert ids(state.tasks.claim(project.id, "a", 9, 60)) == [1, 2]
