@@ -31,6 +31,7 @@ def embed(services: Services, project_id: int, owner: str) -> int:
     try:
         embedder = services.embedder()
         if not _same_backbone(services, project, embedder.backbone):
+            due.nudge(services, services.projects.get(project_id))
             return 0
         version = project.features_version
         again = [task for task, _, claims in claimed if claims]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureTable, Head, Project
 from backend.core.services import Services
+
+if TYPE_CHECKING:
+    from selection.proxy.report import HeadReport
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +38,7 @@ def train(
         return None
     import safetensors.numpy
 
-    from selection.proxy import learn
+    from selection.proxy.learn import learn
 
     learned = learn(table.vectors, labels, len(classes), seed=services.options.seed)
     head = services.rankings.add_head(
@@ -41,8 +46,30 @@ def train(
         project.features_version,
         digest,
         classes,
-        learned.report.to_json(),
+        report_json(learned.report, classes),
         safetensors.numpy.save(learned.head.to_arrays()),
         services.clock.now(),
     )
     return Trained(head, learned.probs)
+
+
+def report_json(report: HeadReport, classes: Sequence[str]) -> dict[str, Any]:
+    """The report with class names, ready to be stored; a recall that was not judged is null."""
+    recall = zip(classes, report.recall.tolist(), strict=True)
+    return {
+        "kind": report.kind,
+        "accuracy": report.accuracy,
+        "low": report.low,
+        "high": report.high,
+        "ece": report.ece,
+        "log_loss": report.log_loss,
+        "temperature": report.temperature,
+        "weights": dict(report.weights),
+        "labels": report.n_labels,
+        "judged": report.n_judged,
+        "recall": {name: None if isnan(value) else value for name, value in recall},
+        "confusion": [
+            {"label": classes[pair.true], "guess": classes[pair.predicted], "count": pair.count}
+            for pair in report.confusion
+        ],
+    }

@@ -102,7 +102,11 @@ def _guard_webhook(services: Services, project: Project) -> None:
     """Put our secret on the webhook that Label Studio made for our backend; make one if there is none."""
     url = webhook_url(services)
     headers = {SECRET_HEADER: services.projects.secret("webhook")}
-    ours = [hook for hook in services.label_studio.webhooks(project.ls_id) if hook.url.rstrip("/") == url]
+    ours = [  # `labelqueue connect --url` may have made one at another address; it carries our secret
+        hook
+        for hook in services.label_studio.webhooks(project.ls_id)
+        if hook.url.rstrip("/") == url or dict(hook.headers) == headers
+    ]
     for hook in ours:
         if dict(hook.headers) != headers:
             services.label_studio.set_webhook_headers(hook.id, headers)

@@ -1,0 +1,153 @@
+"""Connect a Label Studio project from our side, all of it: checks, backend row, webhook with our secret, first sync.
+
+Every step can be done twice: a second `connect` mends what is missing and leaves the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.core.domain import LabelConfig, Project, RemoteBackend, RemoteProject, RemoteWebhook
+from backend.core.errors import LabelStudioRefused, UnknownProject, UserError
+from backend.core.register import TITLE, apply_extra, parse_extra
+from backend.core.services import Services
+from backend.core.sync import SECRET_HEADER
+
+CONNECTED = "CO"  # state of a backend row that answered Label Studio's last look
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What was done (or found done), and what the person should know."""
+
+    project: Project
+    backend: RemoteBackend
+    notes: tuple[str, ...]
+
+
+def connect(
+    services: Services, ls_id: int, url: str | None = None, *, extra_params: Mapping[str, Any] | None = None
+) -> Connected:
+    """Register project `ls_id` with Label Studio under our address `url` (default: the public one of the settings).
+
+    Label Studio calls our /health and /setup itself meanwhile, so the web process must run. Raises `UserError` for a
+    project that cannot work, `LabelStudioError` with the cure when Label Studio refuses, `QueueDown`. The queue's
+    sampling is set when the first ranking is published: before that there is nothing to serve.
+    """
+    url = (url or services.options.public_url).rstrip("/")
+    extra = parse_extra(dict(extra_params or {}))
+    services.jobs.ping()
+    services.label_studio.server()
+    remote = services.label_studio.project(ls_id)
+    config = services.label_studio.parse_config(remote.label_config)
+    notes = _judge(remote, config)
+    backend, more = _ensure_backend(services, ls_id, url, extra)
+    _ensure_webhook(services, ls_id, url)
+    project = services.projects.add(
+        ls_id,
+        remote.key,
+        title=remote.title,
+        label_config=remote.label_config,
+        config=config,
+        at=services.clock.now(),
+    )
+    if extra and json.dumps(extra, sort_keys=True) != project.extra_params:  # else /setup has just applied them
+        apply_extra(services, project, extra)
+    services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
+    return Connected(services.projects.get(project.id), backend, (*notes, *more))
+
+
+def _judge(remote: RemoteProject, config: LabelConfig) -> list[str]:
+    """Notes about a project that works; raises `UserError` for one that cannot."""
+    if config.image_key is None:
+        why = config.problem or "its label config has no Image tag"
+        raise UserError(f"project {remote.ls_id} ({remote.title}) cannot be queued by image: {why}")
+    notes = []
+    if not config.single_choice:
+        why = config.problem or "its label config has no single-choice Choices tag"
+        notes.append(f"only strategies that need no class probabilities work here: {why}")
+    if not remote.tasks:
+        notes.append("the project has no tasks yet; they are embedded as they are imported")
+    return notes
+
+
+def _ensure_backend(
+    services: Services, ls_id: int, url: str, extra: Mapping[str, Any]
+) -> tuple[RemoteBackend, list[str]]:
+    """Our one row, connected; stale rows of ours are removed, others' are named."""
+    rows = services.label_studio.backends(ls_id)
+    good = next((row for row in rows if row.url.rstrip("/") == url and row.state == CONNECTED), None)
+    for row in rows:
+        if row is not good and (row.url.rstrip("/") == url or row.title == TITLE):
+            services.label_studio.delete_backend(row.id)
+    others = [row for row in rows if row.url.rstrip("/") != url and row.title != TITLE]
+    notes = [
+        f"the project has another backend, {row.title} at {row.url}: Label Studio asks only the first one for"
+        " predictions; the queue is ours all the same"
+        for row in others
+    ]
+    if good is None:
+        auth = services.options.basic_auth
+        good = services.label_studio.add_backend(ls_id, url, TITLE, auth=auth, extra_params=extra)
+    return good, notes
+
+
+def _ensure_webhook(services: Services, ls_id: int, url: str) -> None:
+    """One webhook at our address with our secret; those that we left at other addresses go."""
+    headers = {SECRET_HEADER: services.projects.secret("webhook")}
+    hooks = services.label_studio.webhooks(ls_id)
+    here = [hook for hook in hooks if hook.url.rstrip("/") == f"{url}/webhook"]
+    for hook in hooks:
+        if hook not in here and dict(hook.headers) == headers:
+            services.label_studio.delete_webhook(hook.id)
+    for extra in here[1:]:
+        services.label_studio.delete_webhook(extra.id)
+    if not here:
+        services.label_studio.add_webhook(ls_id, f"{url}/webhook", headers)
+    elif dict(here[0].headers) != headers:
+        services.label_studio.set_webhook_headers(here[0].id, headers)
+
+
+def disconnect(services: Services, ls_id: int) -> list[str]:
+    """Remove our backend row and webhook from Label Studio, and all that we keep of the project. Returns what was done.
+
+    Labels stay where they are: in Label Studio. What we kept must go too, else the reconciler would take the project
+    up again. Features are made anew if it is connected once more. Raises `LabelStudioDown`; then nothing is forgotten.
+    """
+    done = []
+    try:
+        for row in services.label_studio.backends(ls_id):
+            if row.title == TITLE or row.url.rstrip("/") == services.options.public_url.rstrip("/"):
+                services.label_studio.delete_backend(row.id)
+                done.append(f"removed backend {row.url}")
+        for hook in services.label_studio.webhooks(ls_id):
+            if _is_our_hook(services, hook):
+                services.label_studio.delete_webhook(hook.id)
+                done.append(f"removed webhook {hook.url}")
+    except LabelStudioRefused as error:
+        if error.status != 404:
+            raise
+        done.append("the project is gone from Label Studio")
+    try:
+        project = services.projects.by_ls_id(ls_id)
+    except UnknownProject:
+        if not done:
+            raise
+        return done
+    _forget(services, project)
+    return [*done, "removed what LabelQueue kept of it; labels stay in Label Studio"]
+
+
+def _is_our_hook(services: Services, hook: RemoteWebhook) -> bool:
+    ours = {SECRET_HEADER: services.projects.secret("webhook")}
+    return dict(hook.headers) == ours or hook.url.rstrip("/") == services.options.public_url.rstrip("/") + "/webhook"
+
+
+def _forget(services: Services, project: Project) -> None:
+    dropped = services.tasks.keep_only(project.id, [])
+    if dropped:
+        services.features.remove(project.id, project.features_version, dropped)
+    services.projects.remove(project.id)

@@ -1,0 +1,188 @@
+"""Look at everything a working installation needs and say what is wrong and how to mend it. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from backend.core.connect import CONNECTED
+from backend.core.domain import Project, RemoteBackend, RemoteProject
+from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
+from backend.core.publish import SAMPLING
+from backend.core.services import Services
+from backend.core.sync import SECRET_HEADER
+
+Level = Literal["ok", "warn", "fail"]
+BOTH = "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false (both are needed)"
+BLOCKED = ("reserved network address", "reserved ip", "local ip", "ssrf")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact; `cure` says what to do unless it is ok."""
+
+    level: Level
+    what: str
+    cure: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def diagnose(
+    services: Services,
+    ls_ids: list[int] | None = None,
+    *,
+    reach: Callable[[str], str],
+    storage: Callable[[], str] = str,
+) -> list[Finding]:
+    """All findings: the installation, then each project of `ls_ids` (default: the connected ones).
+
+    `reach(url)` returns why our web process does not answer there, or ""; `storage()` why the feature store cannot be
+    written, or "". Nothing here raises for what is wrong outside: that is what the findings are for.
+    """
+    found = [*_parts(services, reach, storage)]
+    server = list(_server(services))
+    found += server
+    known = {project.ls_id: project for project in _projects(services, found)}
+    if any(item.level == "fail" for item in server):
+        return found
+    for ls_id in ls_ids if ls_ids is not None else sorted(known):
+        found += _project(services, ls_id, known.get(ls_id))
+    if ls_ids is None and not known:
+        found.append(Finding("warn", "no project is connected", "run: labelqueue connect PROJECT"))
+    return found
+
+
+def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[], str]) -> Iterator[Finding]:
+    """Redis, workers, feature store, web process."""
+    try:
+        services.jobs.ping()
+        workers = services.jobs.workers()
+    except LabelQueueError as error:
+        yield Finding("fail", f"the queue is down: {error}", "run `labelqueue up`, or correct REDIS_URL")
+    else:
+        yield Finding("ok", "Redis answers")
+        if workers:
+            yield Finding("ok", f"{len(workers)} worker{'s' if len(workers) > 1 else ''} on {_devices(workers)}")
+        else:
+            yield Finding("fail", "no worker runs: nothing is embedded or ranked", "run `labelqueue worker`")
+    trouble = storage()
+    if trouble:
+        yield Finding("fail", f"the feature store cannot be used: {trouble}", "correct STORAGE_URL or its permissions")
+    else:
+        yield Finding("ok", "the feature store can be written")
+    url = services.options.public_url
+    trouble = reach(f"{url}/health")
+    if trouble:
+        cure = "run `labelqueue serve`, or correct PUBLIC_URL"
+        yield Finding("fail", f"our web process does not answer at {url}: {trouble}", cure)
+    else:
+        yield Finding("ok", f"the web process answers at {url}")
+
+
+def _devices(workers: list[Any]) -> str:
+    return ", ".join(sorted({worker.device or "cpu" for worker in workers}))
+
+
+def _server(services: Services) -> Iterator[Finding]:
+    try:
+        server = services.label_studio.server()
+    except LabelStudioError as error:  # its text names the cure: unreachable, wrong kind of token, expired...
+        fact, _, cure = str(error).rpartition("; ")
+        yield Finding("fail", fact or str(error), cure if fact else "correct LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY")
+        return
+    yield Finding("ok", f"Label Studio {server.version} answers; the token ({server.token}) is {server.user}'s")
+
+
+def _projects(services: Services, found: list[Finding]) -> list[Project]:
+    try:
+        projects = services.projects.all()
+    except LabelQueueError as error:
+        found.append(Finding("fail", f"the database cannot be used: {error}", "correct DATABASE_URL"))
+        return []
+    found.append(Finding("ok", f"the database answers; {len(projects)} connected project(s)"))
+    return projects
+
+
+def _project(services: Services, ls_id: int, project: Project | None) -> list[Finding]:
+    name = f"project {ls_id}"
+    try:
+        remote = services.label_studio.project(ls_id)
+        found = [*_config(services, name, remote), *_connection(services, name, ls_id)]
+    except LabelStudioError as error:
+        return [Finding("fail", f"{name}: {error}", "check the id with `labelqueue status`; is it deleted?")]
+    if project is None:
+        return [*found, Finding("fail", f"{name}: {UnknownProject(ls_id)}", f"run: labelqueue connect {ls_id}")]
+    return [*found, *_queue(services, name, project, remote), *_tasks(services, name, project)]
+
+
+def _config(services: Services, name: str, remote: RemoteProject) -> Iterator[Finding]:
+    config = services.label_studio.parse_config(remote.label_config)
+    if config.image_key is None:
+        why = config.problem or "there is no Image tag"
+        yield Finding("fail", f"{name}: {why}", 'add <Image name="image" value="$image"/> to the label config')
+    elif not config.single_choice:
+        why = config.problem or "there is no single-choice Choices tag"
+        cure = "add <Choices> with one choice per image, or use random, coreset or typiclust"
+        yield Finding("warn", f"{name}: no class probabilities, so no margin or entropy: {why}", cure)
+    else:
+        yield Finding("ok", f"{name}: images under {config.image_key!r}, {len(config.classes)} classes")
+
+
+def _connection(services: Services, name: str, ls_id: int) -> Iterator[Finding]:
+    """Backend row and webhook in Label Studio."""
+    url = services.options.public_url.rstrip("/")
+    again = f"run: labelqueue connect {ls_id}"
+    row = next((row for row in services.label_studio.backends(ls_id) if _is_ours(row, url)), None)
+    if row is None:
+        yield Finding("fail", f"{name}: LabelQueue is not among its models in Label Studio", again)
+        return
+    url = row.url.rstrip("/")
+    if row.state == CONNECTED:
+        yield Finding("ok", f"{name}: Label Studio reaches us at {url}")
+    elif any(sign in row.error.lower() for sign in BLOCKED):
+        yield Finding("fail", f"{name}: Label Studio blocks the local address {url}", BOTH)
+    else:
+        why = row.error.strip().splitlines()[-1] if row.error.strip() else f"state {row.state}"
+        yield Finding(
+            "fail", f"{name}: Label Studio does not reach us at {url}: {why}", f"is PUBLIC_URL right? {again}"
+        )
+    hooks = [hook for hook in services.label_studio.webhooks(ls_id) if hook.url.rstrip("/") == f"{url}/webhook"]
+    secret: Mapping[str, str] = {SECRET_HEADER: services.projects.secret("webhook")}
+    if not hooks:
+        yield Finding("fail", f"{name}: no webhook, so labels arrive late", f"{again}; if Label Studio refuses, {BOTH}")
+    elif not any(secret.items() <= dict(hook.headers).items() for hook in hooks):
+        yield Finding("fail", f"{name}: the webhook lacks our secret header, so its events are refused", again)
+    elif not any(hook.active for hook in hooks):
+        yield Finding("fail", f"{name}: the webhook is switched off", "switch it on in Label Studio's settings")
+    else:
+        yield Finding("ok", f"{name}: the webhook is in place")
+
+
+def _is_ours(row: RemoteBackend, url: str) -> bool:
+    return row.url.rstrip("/") == url or row.title == "LabelQueue"
+
+
+def _queue(services: Services, name: str, project: Project, remote: RemoteProject) -> Iterator[Finding]:
+    live = services.rankings.live(project.id)
+    if live is None:
+        newest = services.rankings.publications(project.id, ("failed",))[:1]
+        why = f": {newest[0].reason}" if newest else ""
+        cure = "wait for the first ranking; `labelqueue status` shows how far it is"
+        yield Finding("warn", f"{name}: no ranking is live yet{why}", cure)
+    elif (remote.sampling, remote.model_version) != (SAMPLING, live.model_version):
+        fact = f"{name}: the queue is not ours: sampling {remote.sampling!r}, model version {remote.model_version!r}"
+        yield Finding("fail", fact, "the next look sets it again; do not save Annotation settings from an old page")
+    else:
+        yield Finding("ok", f"{name}: Label Studio serves our order ({live.model_version})")
+
+
+def _tasks(services: Services, name: str, project: Project) -> Iterator[Finding]:
+    counts = services.tasks.counts(project.id)
+    if counts.failed:
+        cure = f"look: labelqueue tasks {project.ls_id} --failed; again: labelqueue tasks {project.ls_id} --retry"
+        yield Finding("warn", f"{name}: {counts.failed} of {counts.tasks} images could not be embedded", cure)
+    else:
+        yield Finding("ok", f"{name}: {counts.embedded} of {counts.tasks} images embedded, none failed")
