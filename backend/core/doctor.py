@@ -43,9 +43,13 @@ def diagnose(
     written, or "". Nothing here raises for what is wrong outside: that is what the findings are for.
     """
     found = [*_parts(services, reach, storage)]
+    try:
+        known = {project.ls_id: project for project in services.projects.all()}
+    except LabelQueueError as error:
+        return [*found, Finding("fail", f"the database cannot be used: {error}", "correct DATABASE_URL")]
+    found.append(Finding("ok", f"the database answers; {len(known)} project(s) connected"))
     server = list(_server(services))
     found += server
-    known = {project.ls_id: project for project in _projects(services, found)}
     if any(item.level == "fail" for item in server):
         return found
     for ls_id in ls_ids if ls_ids is not None else sorted(known):
@@ -94,16 +98,6 @@ def _server(services: Services) -> Iterator[Finding]:
         yield Finding("fail", fact or str(error), cure if fact else "correct LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY")
         return
     yield Finding("ok", f"Label Studio {server.version} answers; the token ({server.token}) is {server.user}'s")
-
-
-def _projects(services: Services, found: list[Finding]) -> list[Project]:
-    try:
-        projects = services.projects.all()
-    except LabelQueueError as error:
-        found.append(Finding("fail", f"the database cannot be used: {error}", "correct DATABASE_URL"))
-        return []
-    found.append(Finding("ok", f"the database answers; {len(projects)} connected project(s)"))
-    return projects
 
 
 def _project(services: Services, ls_id: int, project: Project | None) -> list[Finding]:

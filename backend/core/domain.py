@@ -188,7 +188,7 @@ class Guess:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """Guesses for all embedded tasks under one head: task_ids, classes (indexes into `names`), confidence; each (n,)."""
+    """Guesses for all embedded tasks by one head: task_ids, classes (indexes into `names`), confidence, (n,) each."""
 
     head: int
     names: tuple[str, ...]
