@@ -51,7 +51,7 @@ class FixedClock:
 class FakeLabelStudio:
     """One Label Studio in memory; `down` makes every call fail, `fail_on` only the named ones (once each).
 
-    `refuse[call]` is raised each time by that call; the row of a refused `add_backend` stays, as with the real one.
+    `refuse[call]` is raised each time by that call.
     """
 
     remote: dict[int, RemoteProject] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class FakeLabelStudio:
         if self.down or name in self.fail_on:
             self.fail_on.discard(name)
             raise LabelStudioDown(f"Label Studio does not answer ({name})")
-        if name in self.refuse and name != "add_backend":
+        if name in self.refuse:
             raise self.refuse[name]
 
     def server(self) -> Server:
@@ -166,8 +166,6 @@ class FakeLabelStudio:
         self.ids += 1
         row = RemoteBackend(self.ids, url, title, "CO", "")
         self.rows.setdefault(ls_id, []).append(row)
-        if "add_backend" in self.refuse:
-            raise self.refuse["add_backend"]
         self.auths.append(auth)
         self.extras.append(extra_params)
         self.remote[ls_id] = replace(self.remote[ls_id], model_version=title)

@@ -1,0 +1,97 @@
+"""Structured logs on stderr, one line an event, as JSON or text; our own and the libraries' in the same form.
+
+Context (project, job, ranking, request) is bound with `structlog.contextvars`. Known secrets are masked in the
+finished line, whatever key or exception text they came in.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from backend.settings import Settings
+
+MASK = "***"
+SHORTEST = 4  # characters; masking shorter texts would only riddle the log
+NOISY = ("httpx", "httpcore", "urllib3", "alembic", "PIL", "asyncio")
+
+
+def configure(settings: Settings, *, process: str) -> None:
+    """Send structlog and `logging` to stderr; `process` ("web", "worker", "up", "cli") is on every line."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with("process", process),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderer(settings.log_format),
+                Masker(secret_forms(settings)),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _renderer(form: str) -> list[Any]:
+    if form == "json":
+        return [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        ]
+    # plain tracebacks: rich ones would show the local variables of every frame
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+
+
+def _with(key: str, value: str) -> Any:
+    def add(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        event[key] = value
+        return event
+
+    return add
+
+
+class Masker:
+    """Last processor: hides every given text in the rendered line."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = sorted({s for s in secrets if len(s) >= SHORTEST}, key=len, reverse=True)
+
+    def __call__(self, _: Any, __: str, line: Any) -> str:
+        for secret in self._secrets:
+            line = line.replace(secret, MASK)
+        return str(line)
+
+
+def secret_forms(settings: Settings) -> list[str]:
+    """The secrets as they are, inside JSON, inside a URL and as HTTP basic auth."""
+    plain = settings.secrets()
+    forms = [form for s in plain for form in (s, json.dumps(s)[1:-1], json.dumps(s, ensure_ascii=False)[1:-1])]
+    forms += [quote(s, safe="") for s in plain]
+    if settings.basic_auth:
+        forms.append(base64.b64encode(":".join(settings.basic_auth).encode()).decode())
+    return forms
