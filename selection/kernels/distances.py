@@ -50,10 +50,12 @@ def unit_rows(features: FloatArray, *, device: str = "cpu") -> NDArray[np.float3
 
 def mean_row(features: FloatArray, *, device: str = "cpu") -> NDArray[np.float64]:
     """Mean of the rows, (n, d) -> (d,), summed in float64 over blocks."""
+    import torch
+
     n, d = features.shape
     total = np.zeros(d)
     for part in blocks(n, block_rows(4 * d)):
-        total += tensor(features[part], device).double().sum(0).cpu().numpy()
+        total += tensor(features[part], device).sum(0, dtype=torch.float64).cpu().numpy()
     return total / max(n, 1)
 
 

@@ -14,7 +14,7 @@ from selection.kernels.blocks import block_rows, blocks, tensor
 if TYPE_CHECKING:
     import torch
 
-SAMPLE_PER_CLUSTER = 20
+SAMPLE_PER_CLUSTER = 10
 SAMPLE_AT_LEAST = 4096
 
 
@@ -34,14 +34,14 @@ def kmeans(
     rng: np.random.Generator,
     *,
     iterations: int = 3,
-    sample_iterations: int = 10,
+    sample_iterations: int = 6,
     unit: bool = False,
     block_bytes: int | None = None,
     device: str = "cpu",
 ) -> Clustering:
     """Cluster (n, d) rows into min(k, n) clusters, none empty where at least k rows differ.
 
-    The start is D^2 sampling (Arthur & Vassilvitskii 2007) on max(4096, 20 k) rows, in growing draws, then
+    The start is D^2 sampling (Arthur & Vassilvitskii 2007) on max(4096, 10 k) rows, in growing draws, then
     `sample_iterations` of Lloyd on that sample; `iterations` over all rows follow (each 2 n k d flops), and a last
     assignment. With `unit` each row is scaled to length 1 on the fly. An empty cluster takes the row farthest from
     its center. Differs from full Lloyd in that it need not converge: selection does not gain from it.
@@ -99,12 +99,10 @@ def _rows(part: FloatArray, unit: bool, device: str) -> torch.Tensor:
 
 def _spread_start(x: torch.Tensor, k: int, rng: np.random.Generator) -> IntArray:
     """k distinct positions by D^2 sampling; from the 9th on an eighth of those already drawn is drawn at once."""
-    from selection.kernels.distances import squared_to
-
     n = len(x)
     chosen = [int(rng.integers(n))]
     norms = (x * x).sum(1)
-    near = squared_to(x, x[chosen], norms[chosen]).squeeze(1).cpu().numpy().astype(np.float64)
+    near = _gap(x, norms, chosen).astype(np.float64)
     free = np.ones(n, bool)
     free[chosen] = False
     while len(chosen) < k:
@@ -116,9 +114,17 @@ def _spread_start(x: torch.Tensor, k: int, rng: np.random.Generator) -> IntArray
         fresh = rng.choice(n, draw, replace=False, p=weights / weights.sum())
         free[fresh] = False
         chosen.extend(int(row) for row in fresh)
-        d2 = squared_to(x, x[fresh], norms[fresh]).min(1).values
-        np.minimum(near, d2.cpu().numpy(), out=near)
+        np.minimum(near, _gap(x, norms, fresh.tolist()), out=near)
     return np.asarray(chosen, np.int64)
+
+
+def _gap(x: torch.Tensor, norms: torch.Tensor, chosen: list[int]) -> NDArray[np.float32]:
+    """Squared distance of each row to the nearest of its rows `chosen`: (m, d) -> (m,)."""
+    import torch
+
+    low = torch.addmm(norms[chosen].unsqueeze(0), x, x[chosen].T, beta=1.0, alpha=-2.0).min(1).values
+    gap: NDArray[np.float32] = (low + norms).clamp_(min=0.0).cpu().numpy()
+    return gap
 
 
 def _assign(source: _Source, centers: torch.Tensor) -> tuple[IntArray, NDArray[np.float32]]:

@@ -31,10 +31,11 @@ def nearest_neighbors(
     shift = others.mean(0)  # a common offset would cost digits of the distances
     others = others - shift
     norms = (others * others).sum(1)
+    everyone = len(among) == n
     for part in blocks(n, block_rows(4 * (len(among) + features.shape[1]))):
-        x = tensor(features[part], device) - shift
+        x = others[part] if everyone else tensor(features[part], device) - shift
         d2 = torch.addmm(norms.unsqueeze(0), x, others.T, beta=1.0, alpha=-2.0)  # (b, d), (m, d) -> (b, m)
-        d2.add_((x * x).sum(1, keepdim=True)).clamp_(min=0.0)
+        d2.add_(norms[part].unsqueeze(1) if everyone else (x * x).sum(1, keepdim=True)).clamp_(min=0.0)
         own = np.flatnonzero((among >= part.start) & (among < part.stop))
         d2[torch.from_numpy(among[own] - part.start), torch.from_numpy(own)] = torch.inf
         low, at = d2.topk(k, dim=1, largest=False, sorted=True)
