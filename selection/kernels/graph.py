@@ -125,10 +125,10 @@ def fit_projection(features: FloatArray, dims: int, block: int = 8192) -> Projec
     raw = Projection(mean.astype(np.float32), scale, None)
     if d <= dims:
         return raw
-    scatter: NDArray[np.floating] = np.zeros((d, d))
+    scatter: NDArray[np.float64] = np.zeros((d, d))
     for start in range(0, n, block):
-        part = (np.asarray(features[start : start + block], np.float32) - raw.mean) / scale
-        scatter += part.T @ part  # float32 products of a block, float64 sum over blocks
+        centred = (np.asarray(features[start : start + block], np.float32) - raw.mean) / scale
+        scatter += centred.T @ centred  # float32 products of a block, float64 sum over blocks
     basis = np.linalg.eigh(scatter)[1][:, ::-1][:, :dims]  # ascending eigenvalues -> the largest first
     return Projection(raw.mean, scale, np.ascontiguousarray(basis, np.float32))
 
