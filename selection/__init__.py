@@ -1,5 +1,6 @@
 """Choose which images to label next, from pre-computed features. Arrays in, arrays out."""
 
+from selection.checks import Report, check
 from selection.contract import (
     SKIPPED,
     UNLABELED,
@@ -28,10 +29,12 @@ __all__ = [
     "Notes",
     "Pool",
     "Ranking",
+    "Report",
     "SelectionError",
     "Selector",
     "Sorts",
     "UnknownSelector",
+    "check",
     "create",
     "entry",
     "names",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import IntArray, Notes, Pool, Ranking
+from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
 from selection.registry import register
@@ -51,10 +52,8 @@ class KMeans:
         near = np.sqrt(found.squared.astype(np.float64))
 
         def order_within(cluster: int, count: int) -> IntArray:
-            rows: IntArray = members[cluster][~covered[members[cluster]]]
-            steps = np.round(near[rows] / max(float(near[rows].max()), 1e-30) * 1e6)  # rounding must not decide
-            order: IntArray = rows[np.argsort(steps, kind="stable")[:count]]
-            return order
+            group = members[cluster]
+            return _central(pool.features, group, ~covered[group], near[group], count, self.normalize)
 
         turns = turn_order(members, covered)
         free = {c: int((~covered[members[c]]).sum()) for c in turns}
@@ -68,3 +67,27 @@ class KMeans:
             return f"nearest to the middle of a group of {len(group)} images of which {told} labeled"
 
         return Ranking(rows, near[rows], Notes(len(rows), say))
+
+
+def _central(
+    features: FloatArray,
+    group: IntArray,
+    free: NDArray[np.bool_],
+    near: NDArray[np.float64],
+    count: int,
+    normalize: bool,
+) -> IntArray:
+    """The `count` free rows of `group` nearest to its mean, decided in float64 among those float32 puts close."""
+    from selection.kernels.distances import exact_distances_to, unit_rows
+
+    x = features[group]  # (n_c, d), positions in the group from here on
+    x = unit_rows(x) if normalize else x
+    at = np.flatnonzero(free)
+    mean = x.mean(0, dtype=np.float64)
+    last = np.partition(near[at], count - 1)[count - 1]
+    scale = float(np.abs(mean).max()) + float(near.max())
+    at = at[near[at] <= last + 1e-2 * scale]
+    exact = np.sqrt(exact_distances_to(x[at], mean))
+    steps = np.round(exact / max(scale, 1e-30) * 1e9)  # equal ones go to the lowest row
+    order: IntArray = group[at[np.argsort(steps, kind="stable")[:count]]]
+    return order
