@@ -24,7 +24,8 @@ def digits(folder: Path, n: int = 300, *, pixels: int = 128, start: int = 0) -> 
         path = folder / f"{number:04d}_{bunch.target[number]}.png"
         if not path.exists():
             ink = (255 - bunch.images[number] * (255 / 16)).astype(np.uint8)  # (8, 8), 0..16 -> black on white
-            Image.fromarray(ink).resize((pixels, pixels), Image.Resampling.BICUBIC).save(path)
+            page = np.pad(ink, 1, constant_values=255)  # (8, 8) -> (10, 10): strokes touch the border
+            Image.fromarray(page).resize((pixels, pixels), Image.Resampling.BICUBIC).save(path)
         paths.append(path)
     return paths
 

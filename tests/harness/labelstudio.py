@@ -14,7 +14,10 @@ import httpx
 from scripts.label_studio_server import EMAIL, PASSWORD, TOKEN, LabelStudioServer
 
 DIGITS = "".join(f'<Choice value="{digit}"/>' for digit in range(10))
-CONFIG = f'<View><Image name="img" value="$image"/><Choices name="digit" toName="img">{DIGITS}</Choices></View>'
+CONFIG = (
+    '<View><Image name="img" value="$image" maxWidth="250px"/>'
+    f'<Choices name="digit" toName="img" showInline="true">{DIGITS}</Choices></View>'
+)
 
 
 @dataclass
