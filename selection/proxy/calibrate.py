@@ -117,7 +117,8 @@ class _Gaussian:
         spread /= np.sqrt(max(len(self.members) - 1, 1))
         common = np.sqrt(xi) * rng.normal(size=(count, 1))
         noise = np.sqrt(JITTER) * rng.normal(size=(count, len(self.mean)))
-        return (self.mean + spread + common + noise).astype(np.float32)
+        out: Float32 = (self.mean + spread + common + noise).astype(np.float32)
+        return out
 
 
 def _transform(features: FloatArray, exponent: float, block: int = 8192) -> Float32:

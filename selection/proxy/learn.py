@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import BadParameter, FloatArray, IntArray
-from selection.proxy.calibration import NO_FOLD, softmax
-from selection.proxy.head import LinearHead, fit_linear, moments, probabilities
+from selection.kernels.graph import SparseGraph
+from selection.proxy.blend import blend_weights, pool_logs, prior_weights
+from selection.proxy.calibration import NO_FOLD, fit_temperature, softmax
+from selection.proxy.head import HeadFit, LinearHead, fit_linear, moments, probabilities
+from selection.proxy.mlp import fit_mlp
 from selection.proxy.report import HeadReport, judge
-
-if TYPE_CHECKING:
-    from selection.kernels.graph import SparseGraph
+from selection.proxy.smooth import fit_smooth
+from selection.proxy.spread import fit_spread
 
 Kind = Literal["linear", "mlp", "spread", "smooth", "auto"]
 KINDS: tuple[str, ...] = get_args(Kind)
+Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +33,16 @@ class Learned:
     head: LinearHead
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """One head's answer: (n, c) of the pool, (m, c) log probabilities of held-out labels (NaN: not held out)."""
+
+    probs: NDArray[np.float32]
+    out_of_fold: NDArray[np.float64]
+    temperature: float
+    unreached: int = 0
+
+
 def learn(
     features: FloatArray,
     labels: IntArray,
@@ -38,30 +52,117 @@ def learn(
     graph: SparseGraph | None = None,
     seed: int = 0,
     device: str = "cpu",
-    scaling: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    scaling: Scaling | None = None,
 ) -> Learned:
     """Train a head on the labeled rows of a pool and predict all of its rows.
 
-    features (n, d); labels (n,) with -1 unlabeled and -2 skipped, which are not trained on.
-    graph : `knn_graph(features)`, needed by "spread", "smooth" and, if it is to be more than linear, "auto".
+    features (n, d); labels (n,) with -1 unlabeled and -2 skipped, which are not trained on. Copies of a row with
+    one label count once: neither do they vote twice nor does one judge the other.
+    kind : "linear", the paper's "mlp", the pool-aware "spread" and "smooth", or "auto", which pools linear,
+        spread and smooth by held-out log loss. Without a graph "auto" is linear.
+    graph : `knn_graph(features)`, needed by "spread" and "smooth"; build it once per feature version.
     scaling : `moments(features)`, to be kept per feature version; computed when left out (one pass).
 
-    Raises `BadParameter` for an unknown kind, a missing or unfit graph, or a label >= n_classes.
+    Classes without labels have probability 0, all are alike while there is no label. Raises `BadParameter` for an
+    unknown kind, a missing graph or one of another size, or a label >= n_classes.
     """
+    _check(features, labels, n_classes, kind, graph)
+    given = np.flatnonzero(labels >= 0)
+    rows = _distinct(features, labels, given)
+    scaling = moments(features, device) if scaling is None else scaling
+    mean, scale = scaling
+    fit = fit_linear(features[rows], labels[rows], n_classes, seed=seed, mean=mean, scale=scale, device=device)
+    seen = len(np.unique(labels[rows]))
+    if seen < 2 or (kind == "auto" and graph is None):
+        kind = "linear"  # nothing to tell apart, or nothing to spread on
+
+    def linear() -> _View:
+        return _View(probabilities(fit.head, features, device), _log_probs(fit), fit.head.temperature)
+
+    def spread() -> _View:
+        assert graph is not None
+        found = fit_spread(graph, rows, labels[rows], fit.folds, n_classes)
+        return _View(found.probs, found.out_of_fold, 1.0, int((~found.reached).sum()))
+
+    def smooth() -> _View:
+        assert graph is not None
+        probs, found = fit_smooth(graph, rows, labels[rows], n_classes, seed=seed, device=device)
+        return _View(probs, _log_probs(found), found.head.temperature)
+
+    def mlp() -> _View:
+        probs, logits, temperature = fit_mlp(
+            features, rows, labels[rows], fit.folds, n_classes, seed=seed, mean=mean, scale=scale, device=device
+        )
+        return _View(probs, _log_softmax(logits / temperature), temperature)
+
+    makers: dict[str, Callable[[], _View]] = {"linear": linear, "spread": spread, "smooth": smooth, "mlp": mlp}
+    judged = fit.folds != NO_FOLD
+    truth = labels[rows][judged]
+    if kind == "auto":
+        view, weights = _blend(
+            {k: makers[k]() for k in ("linear", "spread", "smooth")}, judged, truth, len(rows) / seen
+        )
+    else:
+        view, weights = makers[kind](), {kind: 1.0}
+    report = judge(
+        kind,
+        np.exp(view.out_of_fold[judged]),
+        truth,
+        n_labels=len(given),
+        temperature=view.temperature,
+        weights=weights,
+        unreached=view.unreached,
+    )
+    return Learned(view.probs, report, fit.head)
+
+
+def _blend(
+    views: dict[str, _View], judged: NDArray[np.bool_], truth: IntArray, labels_a_class: float
+) -> tuple[_View, dict[str, float]]:
+    """Pool the views' log probabilities, then calibrate the pool."""
+    kinds = list(views)
+    held_out = [views[k].out_of_fold[judged] for k in kinds]
+    weights = blend_weights(held_out, truth, prior_weights(kinds, labels_a_class))
+    pooled = pool_logs(held_out, weights)
+    temperature, _ = fit_temperature(pooled, truth)
+    out_of_fold = np.full(views[kinds[0]].out_of_fold.shape, np.nan)
+    out_of_fold[judged] = _log_softmax(pooled / temperature)
+    with np.errstate(divide="ignore"):
+        logs = pool_logs([np.log(views[k].probs) for k in kinds], weights) / temperature
+    probs = softmax(logs).astype(np.float32)
+    unreached = views["spread"].unreached
+    return _View(probs, out_of_fold, temperature, unreached), dict(zip(kinds, weights.tolist(), strict=True))
+
+
+def _check(features: FloatArray, labels: IntArray, n_classes: int, kind: str, graph: SparseGraph | None) -> None:
     if kind not in KINDS:
         raise BadParameter(f"no head of kind {kind!r}; known: {', '.join(KINDS)}")
+    if kind in ("spread", "smooth") and graph is None:
+        raise BadParameter(f"{kind} needs the pool's graph; hand over graph=knn_graph(features)")
+    if graph is not None and len(graph) != len(features):
+        raise BadParameter(f"the graph has {len(graph)} rows and the pool {len(features)}; build it of this pool")
     if len(labels) and labels.max() >= n_classes:
         raise BadParameter(f"label {labels.max()} with n_classes={n_classes}; count every class of the project")
-    rows = np.flatnonzero(labels >= 0)
-    mean, scale = moments(features, device) if scaling is None else scaling
-    fit = fit_linear(features[rows], labels[rows], n_classes, seed=seed, mean=mean, scale=scale, device=device)
-    judged = fit.folds != NO_FOLD
-    out_of_fold = softmax(fit.out_of_fold[judged] / fit.head.temperature)
-    report = judge(
-        "linear",
-        out_of_fold,
-        labels[rows][judged],
-        n_labels=len(rows),
-        temperature=fit.head.temperature,
-    )
-    return Learned(probabilities(fit.head, features, device), report, fit.head)
+
+
+def _distinct(features: FloatArray, labels: IntArray, given: IntArray) -> IntArray:
+    """The labeled rows without later copies of the same features under the same label."""
+    first: dict[tuple[int, bytes], int] = {}
+    for row in given:
+        first.setdefault((int(labels[row]), features[row].tobytes()), int(row))
+    return np.array(list(first.values()), np.int64)
+
+
+def _log_probs(fit: HeadFit) -> NDArray[np.float64]:
+    return _log_softmax(fit.out_of_fold / fit.head.temperature)
+
+
+def _log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Row-wise; NaN rows (never held out) stay NaN."""
+    from scipy.special import log_softmax
+
+    out = np.full(logits.shape, np.nan)
+    known = ~np.isnan(logits).any(axis=1)
+    if known.any():
+        out[known] = log_softmax(logits[known], axis=1)
+    return out

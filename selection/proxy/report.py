@@ -30,7 +30,8 @@ class HeadReport:
     recall : (c,) float64, NaN for a class not judged; confusion : the most frequent mistakes.
     temperature : of the linear head; kind : "linear", "mlp", "spread", "smooth" or "auto"; weights : share of each
         kind in the prediction, summing to 1.
-    n_labels : labels given; n_judged : of these, held out once.
+    n_labels : labels given; n_judged : of these, held out once (copies of a row count once).
+    unreached : pool rows to which no label spread; they keep the prior, and "auto" leaves them to the other heads.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class HeadReport:
     weights: Mapping[str, float]
     n_labels: int
     n_judged: int
+    unreached: int = 0
 
 
 def judge(
@@ -55,6 +57,7 @@ def judge(
     n_labels: int,
     temperature: float = 1.0,
     weights: Mapping[str, float] | None = None,
+    unreached: int = 0,
 ) -> HeadReport:
     """Report on out-of-fold probabilities (m, c) of labels (m,)."""
     predicted = probs.argmax(axis=1) if len(labels) else labels
@@ -73,4 +76,5 @@ def judge(
         weights=dict(weights or {kind: 1.0}),
         n_labels=n_labels,
         n_judged=len(labels),
+        unreached=unreached,
     )
