@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 import selection
-from backend.core import due, publish
+from backend.core import audit, due, publish
 from backend.core.domain import FeatureTable, Guess, Guesses, Pick, Project, Ranking
-from backend.core.heads import Trained, train
+from backend.core.heads import Labels, Trained, train
 from backend.core.services import Services
 
 log = structlog.get_logger()
@@ -38,9 +37,9 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     if not np.any(labels.rows == selection.UNLABELED):
         log.info("every embedded task is labeled", project=project_id)
         return None
-    trained = train(services, project, table, labels.rows, labels.digest, labels.classes)
+    trained = train(services, project, table, labels)
     stages.done("learn")
-    ordered = _rank(services, project, table, labels.rows, trained)
+    picks = _order(services, project, table, labels, trained)
     stages.done("rank")
     ranking = services.rankings.add(
         project_id,
@@ -51,7 +50,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
         labeled=int((labels.rows >= 0).sum()),
         embedded=len(table.task_ids),
         head=trained.head.id if trained else None,
-        picks=_picks(ordered, table, labels.classes, trained),
+        picks=picks,
         timings=stages.seconds,
         at=started,
     )
@@ -64,49 +63,68 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     return ranking
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """Labels of the pool's rows (class index, UNLABELED or SKIPPED), the classes, and a digest of what was known."""
-
-    rows: NDArray[np.int64]
-    classes: tuple[str, ...]
-    digest: str
-
-
 def _labels(services: Services, project: Project, table: FeatureTable) -> Labels:
     """Labels of unknown names (renamed classes, several choices) count as seen, but nothing is learnt from them."""
+    services.tasks.draw_audit(project.id, project.audit_share, services.options.seed)
     labeled, skipped = services.tasks.labels(project.id)
     classes = project.config.classes if project.config.single_choice else ()
     number = {name: place for place, name in enumerate(classes)}
     rows = np.full(len(table.task_ids), selection.UNLABELED, np.int64)
-    seen = [(task, number.get(name, selection.SKIPPED)) for task, name in labeled.items()]
-    seen += [(task, selection.SKIPPED) for task in skipped]
-    if seen:
-        tasks, values = (np.array(column, np.int64) for column in zip(*seen, strict=True))
-        places = np.minimum(np.searchsorted(table.task_ids, tasks), len(table.task_ids) - 1)
-        found = table.task_ids[places] == tasks
-        rows[places[found]] = values[found]
+    seen = {task: number.get(name, selection.SKIPPED) for task, name in labeled.items()}
+    seen |= dict.fromkeys(skipped, selection.SKIPPED)
+    places, found = _places(table, list(seen))
+    rows[places] = np.fromiter(seen.values(), np.int64, len(seen))[found]
+    drawn = np.zeros(len(rows), bool)
+    drawn[_places(table, sorted(services.tasks.audit(project.id)))[0]] = True
+    if project.audit_share == 0:  # switched off: what nobody has labeled goes back to the selector
+        drawn &= rows != selection.UNLABELED
     text = "\n".join(f"{task}\t{name}" for task, name in sorted(labeled.items()))
     digest = hashlib.sha256(f"{text}\n{sorted(skipped)}".encode()).hexdigest()[:16]
-    return Labels(rows, classes, digest)
+    return Labels(rows, drawn, classes, digest)
+
+
+def _places(table: FeatureTable, tasks: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows of those tasks that have features, and which of the tasks they are."""
+    wanted = np.array(tasks, np.int64)
+    places = np.minimum(np.searchsorted(table.task_ids, wanted), len(table.task_ids) - 1)
+    found = table.task_ids[places] == wanted
+    return places[found], found
+
+
+def _order(
+    services: Services, project: Project, table: FeatureTable, labels: Labels, trained: Trained | None
+) -> list[Pick]:
+    """The head of the order: the selector's picks with the audit stream woven in."""
+    ordered = _rank(services, project, table, labels, trained)
+    picks = _picks(ordered, table, labels.classes, trained)
+    waiting = table.task_ids[labels.audit & (labels.rows == selection.UNLABELED)].tolist()
+    return audit.weave(
+        picks,
+        audit.in_order(services.options.seed, waiting),
+        served=int((labels.rows != selection.UNLABELED).sum()),
+        share=project.audit_share,
+        length=project.horizon,
+    )
 
 
 def _rank(
-    services: Services,
-    project: Project,
-    table: FeatureTable,
-    labels: NDArray[np.int64],
-    trained: Trained | None,
+    services: Services, project: Project, table: FeatureTable, labels: Labels, trained: Trained | None
 ) -> selection.Ranking:
-    pool = selection.Pool(table.vectors, labels, trained.probs if trained else None)
-    budget = min(project.horizon, int((labels == selection.UNLABELED).sum()))
+    """The selector's order of pool rows; it never sees the audit rows, nor their labels."""
+    kept = np.flatnonzero(~labels.audit)
+    probs = trained.probs if trained else None
+    pool = selection.Pool(table.vectors, labels.rows, probs)
+    if len(kept) < len(labels.rows):
+        pool = selection.Pool(table.vectors[kept], labels.rows[kept], None if probs is None else probs[kept])
+    budget = min(project.horizon, len(pool.candidates))
     selector = selection.create(project.strategy.name, **project.strategy.params)
     seed = services.options.seed
     try:
-        return selection.rank(selector, pool, budget, seed=seed, horizon=budget)
+        ordered = selection.rank(selector, pool, budget, seed=seed, horizon=max(budget, 1))
     except selection.MissingProbabilities:
         log.info("no head yet: ranking by " + COLD, project=project.id, strategy=project.strategy.name)
-        return selection.rank(selection.create(COLD), pool, budget, seed=seed, horizon=budget)
+        ordered = selection.rank(selection.create(COLD), pool, budget, seed=seed, horizon=max(budget, 1))
+    return selection.Ranking(kept[ordered.rows], ordered.scores, ordered.notes)
 
 
 def _picks(

@@ -55,6 +55,7 @@ class Project:
     extra_params: str  # last extra params seen from Label Studio, canonical JSON
     synced_at: float | None  # updated_at cursor of the last reconciliation
     strategy_changed_at: float
+    audit_share: float = 0.05  # of what is served; 0 switches the audit stream off
     backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 
     @property
@@ -119,6 +120,7 @@ class Task:
     reason: str  # why it failed, else ""
     label: str | None
     skipped: bool
+    audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ class Pick:
     score: float
     note: str
     guess: Guess | None = None
+    audit: bool = False  # of the audit stream: shown without the guess
 
 
 @dataclass(frozen=True, slots=True)

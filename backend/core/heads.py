@@ -10,11 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import selection
+from backend.core import audit
 from backend.core.domain import FeatureTable, Head, Project
 from backend.core.services import Services
 
 if TYPE_CHECKING:
     from selection.proxy.report import HeadReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What people said of the pool's rows.
+
+    rows : (n,) class index, UNLABELED or SKIPPED; audit : (n,) whether the row belongs to the audit stream;
+    digest : of all labels and skips.
+    """
+
+    rows: NDArray[np.int64]
+    audit: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,24 +45,25 @@ def train(
     services: Services,
     project: Project,
     table: FeatureTable,
-    labels: NDArray[np.int64],
-    digest: str,
-    classes: Sequence[str],
+    labels: Labels,
 ) -> Trained | None:
-    """Learn the classes from the labeled rows; None while fewer than two classes have a label."""
-    if len(np.unique(labels[labels >= 0])) < 2:
+    """Learn the classes from the labeled rows, but for the audit's; None while fewer than two classes have a label."""
+    known = np.where(labels.audit, selection.SKIPPED, labels.rows)
+    if len(np.unique(known[known >= 0])) < 2:
         return None
     import safetensors.numpy
 
     from selection.proxy.learn import learn
 
-    learned = learn(table.vectors, labels, len(classes), seed=services.options.seed)
+    learned = learn(table.vectors, known, len(labels.classes), seed=services.options.seed)
+    report = report_json(learned.report, labels.classes)
+    report["audit"] = audit.judge(learned.probs, labels.rows, labels.audit)
     head = services.rankings.add_head(
         project.id,
         project.features_version,
-        digest,
-        classes,
-        report_json(learned.report, classes),
+        labels.digest,
+        labels.classes,
+        report,
         safetensors.numpy.save(learned.head.to_arrays()),
         services.clock.now(),
     )

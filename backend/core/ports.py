@@ -139,7 +139,7 @@ class Projects(Protocol):
     def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
         """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
-        backbone."""
+        backbone, audit_share."""
         ...
 
     def secret(self, name: str) -> str:
@@ -195,6 +195,14 @@ class Tasks(Protocol):
     ) -> list[Task]: ...
     def changed_since(self, project: int, at: float) -> int:
         """How many tasks got, lost or changed their label (or skip) after `at`."""
+        ...
+
+    def draw_audit(self, project: int, share: float, seed: int) -> None:
+        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
+        ...
+
+    def audit(self, project: int) -> set[int]:
+        """Ids of the tasks drawn for the audit."""
         ...
 
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:

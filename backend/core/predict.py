@@ -31,13 +31,14 @@ def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[
     if live is not None:
         picks = services.rankings.get(live.ranking).picks
         positions = {pick.task_id: place / len(picks) for place, pick in enumerate(picks)}
+    drawn = {task.id for task in services.tasks.list(project.id, ids=task_ids, limit=len(task_ids)) if task.audit}
     items = []
     for task in task_ids:
         guess = guesses.get(task)
         behind = 1.0 + (guess.confidence if guess else 1.0)
         items.append(
             {
-                "result": regions(project.config, guess) if project.preannotate else [],
+                "result": regions(project.config, guess) if project.preannotate and task not in drawn else [],
                 "score": round(positions.get(task, behind), 6),
                 "model_version": version,
             }

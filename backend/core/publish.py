@@ -63,7 +63,7 @@ def _import(services: Services, project: Project, ranking: Ranking, attempt: Pub
     }
     picks = [pick for pick in ranking.picks if pick.task_id in known]
     predictions = [
-        Prediction(pick.task_id, place / len(picks), pick.guess if project.preannotate else None)
+        Prediction(pick.task_id, place / len(picks), pick.guess if project.preannotate and not pick.audit else None)
         for place, pick in enumerate(picks)
     ]
     created = services.label_studio.import_predictions(

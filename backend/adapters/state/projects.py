@@ -24,6 +24,7 @@ SETTABLE = (
     "extra_params",
     "synced_at",
     "backbone",
+    "audit_share",
 )
 
 

@@ -207,15 +207,18 @@ def _nth_newest(table: Table, project: int, kept: int) -> Any:
 
 def _pack(picks: Sequence[Pick]) -> bytes:
     rows = [
-        [pick.task_id, pick.score, pick.note, *([pick.guess.choice, pick.guess.confidence] if pick.guess else [])]
-        for pick in picks
+        [p.task_id, p.score, p.note, int(p.audit), *([p.guess.choice, p.guess.confidence] if p.guess else [])]
+        for p in picks
     ]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=1)
 
 
 def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
     rows = json.loads(zlib.decompress(packed)) if packed else []
-    return tuple(Pick(task, score, note, Guess(*guess) if guess else None) for task, score, note, *guess in rows)
+    return tuple(
+        Pick(task, score, note, Guess(*guess) if guess else None, bool(audit))
+        for task, score, note, audit, *guess in rows
+    )
 
 
 def _head(row: Row[Any]) -> Head:

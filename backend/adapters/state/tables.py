@@ -52,6 +52,7 @@ projects = Table(
     Column("synced_at", Double),
     Column("strategy_changed_at", Double, nullable=False),
     Column("backbone", String, nullable=False),
+    Column("audit_share", Double, nullable=False, server_default=text("0.05")),
     sqlite_autoincrement=True,
 )
 
@@ -78,6 +79,7 @@ tasks = Table(
     Column("leased_until", Double),
     Column("claims", Integer, nullable=False, server_default=text("0")),  # since it last became pending
     Column("voided", Boolean, nullable=False, server_default=false()),  # became pending again under a lease
+    Column("audit", Boolean),  # drawn for the audit; null: not decided yet
 )
 Index("ix_tasks_state", tasks.c.project, tasks.c.state, tasks.c.id)
 Index(
@@ -86,6 +88,13 @@ Index(
     tasks.c.changed_at,
     sqlite_where=tasks.c.changed_at.is_not(None),
     postgresql_where=tasks.c.changed_at.is_not(None),
+)
+Index(
+    "ix_tasks_audit",
+    tasks.c.project,
+    tasks.c.audit,
+    sqlite_where=tasks.c.audit.is_(True),
+    postgresql_where=tasks.c.audit.is_(True),
 )
 Index(
     "ix_tasks_owner",

@@ -6,12 +6,13 @@ import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, false, func, insert, or_, select, update
 
 from backend.adapters.state import labels
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import marks, tasks
 from backend.adapters.state.values import chunks, clean
+from backend.core.audit import draw
 from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
 
 NO_IMAGE = "the task has no image: its data lacks the key that the label config names"
@@ -162,7 +163,8 @@ class SqlTasks:
         limit: int = 1000,
     ) -> builtins.list[Task]:
         """Tasks by ascending id, at most `limit`."""
-        columns = (tasks.c.id, tasks.c.image, tasks.c.state, tasks.c.reason, tasks.c.label, tasks.c.skipped)
+        drawn = func.coalesce(tasks.c.audit, false()).label("audit")
+        columns = (tasks.c.id, tasks.c.image, tasks.c.state, tasks.c.reason, tasks.c.label, tasks.c.skipped, drawn)
         query = select(*columns).where(tasks.c.project == project).order_by(tasks.c.id)
         if state is not None:
             query = query.where(tasks.c.state == state)
@@ -180,6 +182,22 @@ class SqlTasks:
         query = select(func.count()).select_from(tasks).where(tasks.c.project == project, tasks.c.changed_at > at)
         with self._db.read() as connection:
             return connection.execute(query).scalar_one()
+
+    def draw_audit(self, project: int, share: float, seed: int) -> None:
+        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
+        open_ones = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
+        query = select(tasks.c.id).where(*open_ones, tasks.c.label.is_(None), ~tasks.c.skipped)
+        with self._db.write(project) as connection:
+            drawn = [task for task in connection.execute(query).scalars() if draw(seed, task) < share]
+            for some in chunks(drawn):
+                connection.execute(_those(project, some).values(audit=True))
+            connection.execute(update(tasks).where(*open_ones).values(audit=False))
+
+    def audit(self, project: int) -> set[int]:
+        """Ids of the tasks drawn for the audit."""
+        query = select(tasks.c.id).where(tasks.c.project == project, tasks.c.audit.is_(True))
+        with self._db.read() as connection:
+            return set(connection.execute(query).scalars())
 
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
         """(task id -> label of labeled tasks, ids of skipped tasks); reads only tasks that ever had either."""

@@ -1,0 +1,121 @@
+"""The audit stream is a uniform sample, served in rhythm and blind, and nothing is learnt from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.core import audit, sync
+from backend.core.domain import Pick
+from backend.core.predict import predict
+from tests.backend.world import KEY, LS_ID, NAMES, World
+
+SHARE = 0.2
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    project = made.connect(100)
+    made.services.projects.update(project.id, audit_share=SHARE)
+    made.embed_all()
+    return made
+
+
+def test_the_draw_is_uniform_and_the_same_each_time() -> None:
+    numbers = np.array([audit.draw(0, task) for task in range(20_000)])
+    assert abs((numbers < 0.05).mean() - 0.05) < 0.01
+    assert abs(numbers.mean() - 0.5) < 0.01
+    assert audit.draw(0, 7) == audit.draw(0, 7) != audit.draw(1, 7)
+
+
+@pytest.mark.parametrize("served", [0, 3, 17, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 1.0])
+def test_the_share_holds_over_restarts_of_the_ranking(served: int, share: float) -> None:
+    picks = [Pick(n, 0.0, "") for n in range(1000)]
+    audits = list(range(10_000, 11_000))
+    woven = audit.weave(picks, audits, served=served, share=share, length=100)
+    assert len(woven) == 100
+    drawn = sum(pick.audit for pick in woven)
+    assert drawn == int((served + 100) * share) - int(served * share)
+    assert [p.task_id for p in woven if not p.audit] == list(range(100 - drawn))
+
+
+def test_short_rounds_still_reach_their_audit_tasks() -> None:
+    picks, audits = [Pick(n, 0.0, "") for n in range(100)], list(range(1000, 1100))
+    served = 0
+    seen = 0
+    for _ in range(40):  # ten labels, then a new ranking
+        head = audit.weave(picks, audits[seen:], served=served, share=0.05, length=100)[:10]
+        seen += sum(pick.audit for pick in head)
+        served += 10
+    assert seen == 20
+
+
+def test_when_the_picks_run_out_the_rest_of_the_audit_is_served() -> None:
+    woven = audit.weave([Pick(1, 0.0, "")], [2, 3], served=0, share=0.05, length=100)
+    assert [pick.task_id for pick in woven] == [1, 2, 3]
+
+
+def test_audit_tasks_are_served_without_a_suggestion_and_marked_only_here(world: World) -> None:
+    world.label(*[task for task in range(1, 100) if not world.services.tasks.audit(world.project.id) & {task}][:20])
+    order = world.rank()
+    drawn = world.services.tasks.audit(world.project.id)
+    ranking = world.services.rankings.latest(world.project.id)
+    assert ranking is not None
+    assert 0 < len(drawn) < 40
+    assert {pick.task_id for pick in ranking.picks if pick.audit} == drawn & set(order)
+    live = world.services.rankings.live(world.project.id)
+    assert live is not None
+    for prediction in world.ls.predictions[LS_ID, live.model_version]:
+        assert (prediction.guess is None) == (prediction.task_id in drawn)
+    some = sorted(drawn)[:3]
+    assert [item["result"] for item in predict(world.services, KEY, some)] == [[]] * len(some)
+
+
+def test_a_task_labeled_before_it_was_ranked_is_never_drawn(world: World) -> None:
+    world.label(*range(1, 101))
+    world.services.tasks.draw_audit(world.project.id, 1.0, 0)
+    assert world.services.tasks.audit(world.project.id) == set()
+
+
+def test_poisoned_audit_labels_change_neither_head_nor_ranking(tmp_path: Path) -> None:
+    def play(folder: Path, *, poison: bool) -> tuple[list[int], dict[str, object]]:
+        folder.mkdir()
+        world = World(folder)
+        project = world.connect(100)
+        world.services.projects.update(project.id, audit_share=SHARE)
+        world.embed_all()
+        world.rank()
+        drawn = world.services.tasks.audit(project.id)
+        for task in range(1, 41):
+            world.annotate(task, NAMES[(task + (poison and task in drawn)) % 3])
+        sync.reconcile(world.services, project.id)
+        order = world.rank()
+        head = world.services.rankings.latest_head(project.id)
+        assert head is not None
+        return order, dict(head.report)
+
+    order, report = play(tmp_path / "true", poison=False)
+    poisoned_order, poisoned_report = play(tmp_path / "poisoned", poison=True)
+    assert order == poisoned_order
+    judged, poisoned_judged = report.pop("audit"), poisoned_report.pop("audit")
+    assert report == poisoned_report
+    assert isinstance(judged, dict) and isinstance(poisoned_judged, dict)
+    assert judged["accuracy"] == 1.0
+    assert judged["labels"] == poisoned_judged["labels"] > 0
+    assert poisoned_judged["accuracy"] == 0.0
+
+
+def test_switched_off_the_waiting_audit_tasks_return_to_the_selector(world: World) -> None:
+    world.rank()
+    drawn = world.services.tasks.audit(world.project.id)
+    world.services.projects.update(world.project.id, audit_share=0.0)
+    world.services.projects.update(world.project.id, head_size=1000)
+    order = world.rank()
+    ranking = world.services.rankings.latest(world.project.id)
+    assert ranking is not None
+    assert drawn <= set(order)
+    assert not any(pick.audit for pick in ranking.picks)
