@@ -89,7 +89,8 @@ class LabelStudioServer:
     """One Label Studio process on SQLite. `data` is made from the template unless it holds a database already.
 
     `files` is the root of local-files serving. The token of the first user (`EMAIL`, `PASSWORD`) is `TOKEN`, of the
-    legacy kind, which the template's organization allows beside personal access tokens.
+    legacy kind, which the template's organization allows beside personal access tokens. Another password or token
+    needs `from_template=False`: they are set when the database is made.
     """
 
     data: Path
@@ -99,6 +100,8 @@ class LabelStudioServer:
     environment: Mapping[str, str] = field(default_factory=dict)  # on top of the quiet local defaults
     from_template: bool = True
     limit: float = 120.0  # seconds to wait for /health
+    password: str = PASSWORD
+    token: str = TOKEN
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -121,7 +124,7 @@ class LabelStudioServer:
         assert self.files is not None
         self.files.mkdir(parents=True, exist_ok=True)
         command = [str(python), str(python.with_name("label-studio")), "start", "--no-browser"]
-        command += ["--username", EMAIL, "--password", PASSWORD, "--user-token", TOKEN, "--enable-legacy-api-token"]
+        command += ["--username", EMAIL, "--enable-legacy-api-token"]
         command += ["--port", str(self.port), "--internal-host", "127.0.0.1", "--data-dir", str(self.data)]
         if setpriv := shutil.which("setpriv"):  # a killed test run must not leave a server behind
             command = [setpriv, "--pdeathsig", "KILL", *command]
@@ -141,6 +144,8 @@ class LabelStudioServer:
         return {
             **os.environ,
             "LABEL_STUDIO_BASE_DATA_DIR": str(self.data),
+            "LABEL_STUDIO_PASSWORD": self.password,  # not arguments: any user of the machine can read those
+            "LABEL_STUDIO_USER_TOKEN": self.token,
             "LABEL_STUDIO_HOST": self.url,
             "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self.files),
