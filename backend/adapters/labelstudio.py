@@ -221,7 +221,8 @@ def _project(raw: Mapping[str, Any]) -> RemoteProject:
 
 
 def _backend(raw: Mapping[str, Any]) -> RemoteBackend:
-    return RemoteBackend(raw["id"], raw["url"], raw["title"] or "", raw["readable_state"], raw["error_message"] or "")
+    """`state` as Label Studio abbreviates it: CO connected, DI disconnected, ER error."""
+    return RemoteBackend(raw["id"], raw["url"], raw["title"] or "", raw["state"], raw["error_message"] or "")
 
 
 def _webhook(raw: Mapping[str, Any]) -> RemoteWebhook:

@@ -159,7 +159,7 @@ def test_the_project_key_is_what_label_studio_sends_in_setup(api: ApiLabelStudio
         row = api.add_backend(
             project, backend.url, "LabelQueue", auth=("we", "secret"), extra_params={"strategy": "margin"}
         )
-        assert (row.url, row.title, row.state) == (backend.url, "LabelQueue", "Connected")
+        assert (row.url, row.title, row.state) == (backend.url, "LabelQueue", "CO")
         setup = backend.bodies["/setup"][-1]
         assert setup["project"] == api.project(project).key
         assert setup["extra_params"] == {"strategy": "margin"}
