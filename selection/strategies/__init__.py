@@ -1,5 +1,6 @@
 """One file a method; importing this package registers them all."""
 
+from selection.strategies import activeft as activeft
 from selection.strategies import auto as auto
 from selection.strategies import coreset as coreset
 from selection.strategies import entropy as entropy
