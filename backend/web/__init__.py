@@ -1,1 +1,5 @@
-"""The HTTP face: the ML-backend protocol of Label Studio and our own API; routes parse, call, render."""
+"""Our HTTP face: Label Studio's ML-backend protocol, a small API, a status page."""
+
+from backend.web.app import create_app
+
+__all__ = ["create_app"]

@@ -1,0 +1,57 @@
+"""Put the parts of the web process together."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+
+from backend.core.services import Services
+from backend.settings import Settings
+from backend.web import api, errors, page, protocol
+from backend.web.guard import Guard
+
+log = structlog.get_logger()
+
+SLOW = 0.5  # seconds; slower answers are logged as warnings: Label Studio waits for some of them
+
+
+def create_app(services: Services, settings: Settings) -> Flask:
+    """The Flask application. Keeps no state of its own; any number of processes may serve it."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 2**20
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.before_request(_begin)
+    app.before_request(Guard(services, settings).check)
+    app.after_request(_finish)
+    errors.handle(app)
+    app.register_blueprint(protocol.blueprint(services))
+    app.register_blueprint(api.blueprint(services))
+    app.register_blueprint(page.blueprint(services, settings))
+    return app
+
+
+def _begin() -> None:
+    g.request_id = uuid.uuid4().hex[:12]
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request=g.request_id)
+
+
+def _finish(response: Response) -> Response:
+    """Headers for browsers, and a line in the log: never a body, which may hold tokens and people's names."""
+    seconds = time.perf_counter() - g.began
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    write = log.warning if response.status_code >= 500 or seconds > SLOW else log.debug
+    write(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round(seconds * 1000, 1),
+    )
+    return response

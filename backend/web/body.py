@@ -1,0 +1,48 @@
+"""Read a request's JSON body, and refuse what is no JSON or too much, in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import request
+
+from backend.core.errors import UserError
+
+LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
+
+
+def json_object() -> dict[str, Any]:
+    """The body as an object, whatever its content type says."""
+    try:
+        body = json.loads(request.get_data(cache=True))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the body is no JSON: {type(error).__name__}") from error
+    if not isinstance(body, dict):
+        raise UserError("the body must be a JSON object")
+    return body
+
+
+def text(body: dict[str, Any], key: str, *, longest: int) -> str:
+    """A text under `key`; missing counts as empty."""
+    value = body.get(key) or ""
+    if not isinstance(value, str):
+        raise UserError(f"{key} must be a text")
+    if len(value) > longest:
+        raise UserError(f"{key} has {len(value)} characters, at most {longest} are taken")
+    return value
+
+
+def integer(value: Any, name: str) -> int:
+    """An id."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_ID:
+        raise UserError(f"{name} must be a whole number below 2**31")
+    return value
+
+
+def query_integer(name: str, default: int, *, most: int) -> int:
+    """A number in the query string, in [0, most]."""
+    given = request.args.get(name, str(default))
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise UserError(f"{name} must be a whole number")
+    return min(int(given), most)

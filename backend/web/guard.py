@@ -1,0 +1,97 @@
+"""Who may call: basic auth where it is set, the webhook's secret, no foreign web pages.
+
+Label Studio signs everything but its webhooks with the basic auth of the backend row; the webhooks carry our secret
+header instead. Without basic auth we are bound to loopback (see `Settings.check_bind`), where the danger is a web page
+in the operator's browser: hence the looks at Origin and Host.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from flask import Response, request
+
+from backend.core.errors import UserError
+from backend.core.services import Services
+from backend.core.sync import SECRET_HEADER
+from backend.settings import Settings
+from backend.web.body import json_object
+from backend.web.errors import answer
+
+ASK = {"WWW-Authenticate": 'Basic realm="LabelQueue", charset="UTF-8"'}
+
+
+class Guard:
+    """`check` runs before every request and returns an answer only to those who may not pass."""
+
+    def __init__(self, services: Services, settings: Settings) -> None:
+        self._services, self._settings = services, settings
+        self._expected = settings.basic_auth
+        self._own_hosts = {urlsplit(settings.public_url).hostname, settings.host, "localhost"}
+
+    @cached_property
+    def _secret(self) -> str:
+        return self._services.projects.secret("webhook")
+
+    def check(self) -> Response | None:
+        if request.method not in ("GET", "HEAD", "OPTIONS") and not self._same_origin():
+            return answer(403, "requests from other web sites are refused")
+        if request.path == "/webhook":
+            return self._webhook()
+        if request.endpoint == "protocol.health":
+            refused = self._expected is not None and request.authorization is not None and not self._signed()
+            return answer(401, "wrong user or password", headers=ASK) if refused else None
+        if self._expected is not None:
+            return None if self._signed() else answer(401, "user and password are needed", headers=ASK)
+        if _is_ours(request.blueprint) and not self._own_host():
+            return answer(403, f"host {request.host} is not ours; call {self._settings.public_url}")
+        return None
+
+    def _signed(self) -> bool:
+        given = request.authorization
+        if self._expected is None or given is None or given.type != "basic":
+            return False
+        user, password = self._expected
+        right_user = _same(given.username or "", user)
+        return _same(given.password or "", password) and right_user
+
+    def _webhook(self) -> Response | None:
+        """Our secret, or basic auth; a bare "Start Training" only where nobody but this machine can call."""
+        if _same(request.headers.get(SECRET_HEADER, ""), self._secret) or self._signed():
+            return None
+        if self._expected is None and self._settings.loopback and _is_nudge():
+            return None
+        return answer(
+            401, f"the webhook needs the header {SECRET_HEADER}; LabelQueue sets it within minutes, or: connect again"
+        )
+
+    def _same_origin(self) -> bool:
+        """Browsers name the page that sends a request; programs name none."""
+        origin = request.headers.get("Origin")
+        return origin is None or urlsplit(origin).netloc == request.host
+
+    def _own_host(self) -> bool:
+        """Whether the Host header is a name of ours: a foreign name that resolves to us is DNS rebinding."""
+        name = urlsplit(f"//{request.host}").hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name in self._own_hosts
+
+
+def _is_ours(blueprint: str | None) -> bool:
+    return blueprint in ("api", "page")
+
+
+def _is_nudge() -> bool:
+    try:
+        return json_object().get("action") == "START_TRAINING"
+    except UserError:
+        return False
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(), wanted.encode())

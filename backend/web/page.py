@@ -1,0 +1,69 @@
+"""The status page at /: what a person who opens our address sees. Plain HTML, no scripts, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from flask import Blueprint, make_response, render_template
+from flask.typing import ResponseReturnValue
+
+from backend import __version__
+from backend.core.errors import QueueDown
+from backend.core.services import Services
+from backend.core.status import ProjectStatus, status
+from backend.settings import Settings
+
+STYLE = Path(__file__).parent / "templates" / "page.css"
+
+
+def blueprint(services: Services, settings: Settings) -> Blueprint:
+    made = Blueprint("page", __name__)
+    made.add_app_template_filter(age, "age")
+
+    @made.get("/")
+    def page() -> ResponseReturnValue:
+        shown: list[ProjectStatus] = []
+        down = False
+        projects = services.projects.all()
+        try:
+            shown = [status(services, project) for project in projects]
+        except QueueDown:
+            down = True
+        text = render_template(
+            "page.html",
+            projects=shown,
+            down=down,
+            url=settings.public_url,
+            label_studio=settings.label_studio_url,
+            version=__version__,
+            style=_style(),
+        )
+        response = make_response(text)
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; img-src data:; style-src 'sha256-{_digest()}'; "
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        )
+        return response
+
+    return made
+
+
+@cache
+def _style() -> str:
+    return STYLE.read_text(encoding="utf-8")
+
+
+@cache
+def _digest() -> str:
+    return base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+
+
+def age(seconds: float) -> str:
+    """Seconds in words: 42 s, 5 min, 3 h, 2 days."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} days"

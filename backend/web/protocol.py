@@ -1,0 +1,77 @@
+"""Label Studio's ML-backend protocol as version 1.23.2 calls it: /health, /setup, /predict, /webhook, /versions.
+
+/health and /setup are called by every page of Label Studio and must be quick; /webhook is waited for within the
+annotator's request. Nothing here calls Label Studio or a model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import structlog
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from backend.core import events
+from backend.core.errors import UserError
+from backend.core.predict import predict
+from backend.core.register import TITLE, register
+from backend.core.services import Services
+from backend.web.body import integer, json_object, text
+
+SCHEMA_LIMIT = 2_000_000  # characters of a label config
+PARAMS_LIMIT = 100_000  # characters of extra params
+PROJECT = re.compile(r"\d{1,9}(\.\d{1,15})?", re.ASCII)
+
+
+def blueprint(services: Services) -> Blueprint:
+    made = Blueprint("protocol", __name__)
+
+    @made.get("/health")
+    def health() -> ResponseReturnValue:
+        return jsonify({"status": "UP", "model_class": TITLE})
+
+    @made.get("/versions")
+    def versions() -> ResponseReturnValue:
+        """Label Studio asks without saying for which project, so that only our name can be told."""
+        return jsonify({"versions": [TITLE]})
+
+    @made.post("/setup")
+    def setup() -> ResponseReturnValue:
+        """`hostname` and `access_token` of the body are never used: whoever reaches this port could send them."""
+        body = json_object()
+        schema = text(body, "schema", longest=SCHEMA_LIMIT)
+        version = register(services, _project(body), schema, _extra_params(body))
+        return jsonify({"model_version": version})
+
+    @made.post("/predict")
+    def predictions() -> ResponseReturnValue:
+        body = json_object()
+        tasks = body.get("tasks")
+        if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+            raise UserError("tasks must be a list of tasks")
+        ids = [integer(task.get("id"), "the id of a task") for task in tasks]
+        return jsonify({"results": predict(services, _project(body), ids)})
+
+    @made.post("/webhook")
+    def webhook() -> ResponseReturnValue:
+        """Only takes the event in; a worker acts on it."""
+        events.receive(services, json_object())
+        return jsonify({"status": "taken"}), 202
+
+    return made
+
+
+def _project(body: dict[str, Any]) -> str:
+    """The project as "<id>.<created>"."""
+    key = text(body, "project", longest=40)
+    if not PROJECT.fullmatch(key):
+        raise UserError("project must be of the form <id>.<created>")
+    structlog.contextvars.bind_contextvars(ls_project=key.split(".")[0])
+    return key
+
+
+def _extra_params(body: dict[str, Any]) -> Any:
+    given = body.get("extra_params")
+    return text(body, "extra_params", longest=PARAMS_LIMIT) if isinstance(given, str) else given

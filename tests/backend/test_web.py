@@ -1,0 +1,320 @@
+"""The web process: Label Studio's protocol, who may call, our API, errors, and that it stays small and quick."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+
+from backend.core.services import Options
+from backend.core.sync import SECRET_HEADER
+from backend.settings import Settings
+from backend.web import create_app
+from backend.web.errors import reason
+from tests.backend.world import KEY, LS_ID, World
+from tests.fakes import LABEL_CONFIG
+
+SETUP = {"project": KEY, "schema": LABEL_CONFIG, "hostname": "http://evil", "access_token": "stolen-token"}
+BASIC = {"Authorization": "Basic " + base64.b64encode(b"ls:pw").decode()}
+START = {"action": "START_TRAINING", "project": {"id": LS_ID}}
+CREATED = {
+    "action": "ANNOTATION_CREATED",
+    "project": {"id": LS_ID},
+    "annotation": {"id": 1, "task": 1, "result": [], "updated_at": "2026-01-01T00:00:00Z"},
+}
+
+
+def settings(tmp_path, **given):
+    return Settings(home=tmp_path, host="127.0.0.1", public_url="http://127.0.0.1:9090", **given)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+@pytest.fixture
+def client(world, tmp_path):
+    return create_app(world.services, settings(tmp_path)).test_client()
+
+
+@pytest.fixture
+def locked(tmp_path):
+    made = World(tmp_path, options=Options(basic_auth=("ls", "pw")))
+    return create_app(made.services, settings(tmp_path, basic_auth_user="ls", basic_auth_pass="pw")).test_client()
+
+
+@pytest.fixture
+def secret(world):
+    return {SECRET_HEADER: world.services.projects.secret("webhook")}
+
+
+# --- the protocol
+
+
+def test_health_and_versions_answer_as_label_studio_wants(client):
+    assert client.get("/health").json == {"status": "UP", "model_class": "LabelQueue"}
+    assert client.get("/versions").json == {"versions": ["LabelQueue"]}
+
+
+def test_setup_registers_the_project_and_uses_neither_host_nor_token(client, world):
+    answer = client.post("/setup", json=SETUP)
+    assert (answer.status_code, answer.json) == (200, {"model_version": "LabelQueue"})
+    assert world.project.key == KEY and world.jobs.names() == ["sync"] and world.ls.calls == []
+
+
+@pytest.mark.parametrize("extra", [None, "", '{"batch_size": 7}', {"batch_size": 7}])
+def test_setup_takes_extra_params_in_every_form(client, world, extra):
+    assert client.post("/setup", json=SETUP | {"extra_params": extra}).status_code == 200
+    assert world.project.batch_size == (7 if extra else 10)
+
+
+@pytest.mark.parametrize("extra", ['{"strategy": "margn"}', {"strategy": "margn"}])
+def test_a_bad_strategy_is_told_in_the_status_line(client, extra):
+    answer = client.post("/setup", json=SETUP | {"extra_params": extra})
+    assert answer.status.startswith("400 ") and "margn" in answer.status and "margin" in answer.status
+    assert "margn" in answer.json["error"]
+
+
+def test_predict_answers_each_task_in_order(client, world):
+    world.connect(12)
+    world.embed_all()
+    world.rank()
+    tasks = [{"id": number, "data": {}} for number in (3, 999, 1, 3)]
+    items = client.post("/predict", json={"tasks": tasks, "project": KEY, "label_config": "", "params": {}}).json[
+        "results"
+    ]
+    assert len(items) == 4 and items[0] == items[3]
+    assert items[1]["score"] >= 1 and items[1]["result"] == []
+    assert {item["model_version"] for item in items} == {world.ls.remote[LS_ID].model_version}
+    assert client.post("/predict", json={"tasks": [], "project": KEY}).json == {"results": []}
+
+
+@pytest.mark.parametrize("path", ["/setup", "/predict"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xff\xfe", b"null", b"[]", b"5", b"{}", b"[" * 100_000, b'{"project": 1}', b'{"project": "1e9"}']
+    + [json.dumps({"project": p, "tasks": []}).encode() for p in ("²", "9" * 30, "1;2", " 1", {}, ["1"])],
+    ids=lambda body: body[:30].decode("latin-1"),
+)
+def test_unknown_json_is_a_400_in_json(client, path, body):
+    answer = client.post(path, data=body, content_type="application/json")
+    assert answer.status_code == 400 and answer.json["error"]
+
+
+@pytest.mark.parametrize("tasks", [None, {}, "x", [1], [None], [{}], [{"id": "1"}], [{"id": 2**70}], [{"id": True}]])
+def test_predict_refuses_what_are_no_tasks(client, world, tasks):
+    world.connect(2)
+    assert client.post("/predict", json={"project": KEY, "tasks": tasks}).status_code == 400
+
+
+def test_huge_bodies_and_label_configs_are_refused(world, tmp_path):
+    client = create_app(world.services, settings(tmp_path, max_body_mb=12)).test_client()
+    config = client.post("/setup", json=SETUP | {"schema": "x" * 10_000_000})
+    assert config.status_code == 400 and "schema" in config.json["error"]
+    body = client.post("/setup", json=SETUP | {"schema": "x" * 13_000_000})
+    assert body.status_code == 413 and body.json["error"]
+    assert world.services.projects.all() == []
+
+
+# --- the webhook
+
+
+def test_events_with_the_secret_are_taken(client, world, secret):
+    answer = client.post("/webhook", json=CREATED, headers=secret)
+    assert answer.status_code == 202 and world.jobs.backlog() == 1 and world.jobs.names() == ["absorb"]
+
+
+@pytest.mark.parametrize("headers", [{}, {SECRET_HEADER: "guess"}, {SECRET_HEADER: "gu\xe9ss"}])
+def test_events_without_the_secret_are_refused(client, world, headers):
+    answer = client.post("/webhook", json=CREATED, headers=headers)
+    assert answer.status_code == 401 and SECRET_HEADER in answer.json["error"] and world.jobs.backlog() == 0
+
+
+def test_start_training_needs_no_secret_where_only_this_machine_can_call(client, world, locked):
+    world.connect(3)
+    world.jobs.names()
+    assert client.post("/webhook", json=START).status_code == 202
+    assert "cycle" in world.jobs.names()
+    assert locked.post("/webhook", json=START).status_code == 401
+    assert locked.post("/webhook", json=START, headers=BASIC).status_code == 202
+
+
+@pytest.mark.parametrize("body", [{}, {"action": 5}, {"action": "NEW_EVENT", "project": {"id": 1}}, {"action": None}])
+def test_unknown_events_are_taken_and_ignored(client, world, secret, body):
+    assert client.post("/webhook", json=body, headers=secret).status_code == 202
+    assert world.jobs.backlog() == 0
+
+
+def test_no_json_to_the_webhook_is_a_400(client, secret):
+    assert client.post("/webhook", data="<html>", headers=secret).status_code == 400
+    assert client.post("/webhook", data="[" * 100_000).status_code == 401
+
+
+def test_a_dead_queue_is_a_quick_503(client, world, secret):
+    world.jobs.down = True
+    answer = client.post("/webhook", json=CREATED, headers=secret)
+    assert answer.status_code == 503 and answer.headers["Retry-After"] and "Redis" in answer.json["error"]
+    assert client.get("/health").status_code == 200
+
+
+# --- who may call
+
+
+PROTECTED = ["/", "/versions", "/api/projects", "/api/strategies"]
+
+
+@pytest.mark.parametrize("path", PROTECTED)
+def test_basic_auth_guards_everything_else(locked, path):
+    refused = locked.get(path)
+    assert refused.status_code == 401 and refused.json["error"] and "Basic" in refused.headers["WWW-Authenticate"]
+    wrong = {"Authorization": "Basic " + base64.b64encode("ls:pẃ".encode()).decode()}
+    assert locked.get(path, headers=wrong).status_code == 401
+    assert locked.get(path, headers={"Authorization": "Bearer x"}).status_code == 401
+    assert locked.get(path, headers=BASIC).status_code == 200
+
+
+def test_health_is_open_but_tells_a_wrong_password(locked):
+    assert locked.get("/health").status_code == 200
+    assert locked.get("/health", headers=BASIC).status_code == 200
+    assert (
+        locked.get("/health", headers={"Authorization": "Basic " + base64.b64encode(b"ls:no").decode()}).status_code
+        == 401
+    )
+    assert locked.post("/setup", json=SETUP).status_code == 401
+
+
+def test_foreign_web_pages_are_refused(client, world, secret):
+    foreign = {"Origin": "http://evil.example"}
+    assert client.post("/setup", json=SETUP, headers=foreign).status_code == 403
+    assert client.post("/webhook", json=CREATED, headers=foreign | secret).status_code == 403
+    assert client.get("/api/projects", headers={"Host": "evil.example"}).status_code == 403
+    assert client.get("/", headers={"Host": "127.0.0.1.evil.example:9090"}).status_code == 403
+    assert client.get("/api/projects", headers={"Host": "127.0.0.1:9090"}).status_code == 200
+    assert world.services.projects.all() == []
+
+
+def test_a_form_cannot_change_anything(client, world):
+    world.connect(3)
+    path = f"/api/projects/{LS_ID}/strategy"
+    assert client.put(path, data='{"name": "random"}', content_type="text/plain").status_code == 415
+    assert world.project.strategy.name == "auto"
+
+
+# --- our API
+
+
+def test_status_queue_and_tasks_are_served(client, world):
+    world.connect(12)
+    world.embed_all()
+    served = world.rank()
+    assert [p["project"] for p in client.get("/api/projects").json] == [LS_ID]
+    assert client.get(f"/api/projects/{LS_ID}").json["live"]["remaining"] == len(served)
+    assert [i["task"] for i in client.get(f"/api/projects/{LS_ID}/queue?limit=3").json] == served[:3]
+    assert len(client.get(f"/api/projects/{LS_ID}/tasks?state=embedded&limit=5").json) == 5
+
+
+def test_strategies_are_listed_with_their_parameters(client):
+    cards = {card["name"]: card for card in client.get("/api/strategies").json}
+    assert {"random", "margin", "auto"} <= set(cards) and cards["margin"]["needs"] == ["probs"]
+    assert all(card["summary"] and isinstance(card["params"], dict) for card in cards.values())
+
+
+def test_the_strategy_is_switched_or_stays(client, world):
+    world.connect(3)
+    path = f"/api/projects/{LS_ID}/strategy"
+    assert client.put(path, json={"name": "random"}).json == {"name": "random", "params": {}}
+    for body in ({"name": "margn"}, {"name": "random", "params": {"x": 1}}, {"nam": 1}, {"name": "random", "z": 1}):
+        assert client.put(path, json=body).status_code == 400
+    assert world.project.strategy.name == "random"
+
+
+def test_failed_tasks_are_listed_and_retried(client, world):
+    world.connect(3)
+    world.services.tasks.finish(world.project.id, {}, {1: "truncated", 2: "no image"})
+    failed = client.get(f"/api/projects/{LS_ID}/tasks?state=failed").json
+    assert [(t["id"], t["reason"]) for t in failed] == [(1, "truncated"), (2, "no image")]
+    world.asked()
+    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={"ids": [1]}).json == {"retried": 1}
+    assert "embed" in world.jobs.names()
+    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={}).json == {"retried": 1}
+    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={"ids": ["1"]}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/nowhere", 404),
+        ("get", "/setup", 405),
+        ("get", "/api/projects/77", 404),
+        ("get", "/api/projects/x", 404),
+        ("get", "/api/projects/99999999999999999999", 404),
+        ("get", f"/api/projects/{LS_ID}/tasks?state=odd", 400),
+        ("get", f"/api/projects/{LS_ID}/queue?limit=-1", 400),
+    ],
+)
+def test_every_error_is_json(client, world, method, path, status):
+    world.connect(1)
+    answer = getattr(client, method)(path)
+    assert answer.status_code == status and answer.json["error"]
+
+
+def test_our_own_mistake_is_a_500_with_an_id_that_is_in_the_log(client, world, monkeypatch, capsys):
+    world.connect(1)
+    monkeypatch.setattr(world.services.rankings, "live", lambda project: 1 / 0, raising=False)
+    answer = client.get(f"/api/projects/{LS_ID}")
+    assert answer.status_code == 500 and "ZeroDivision" not in answer.text
+    assert answer.json["id"] in answer.json["error"]
+    logged = capsys.readouterr()
+    assert answer.json["id"] in logged.out + logged.err and "ZeroDivisionError" in logged.out + logged.err
+
+
+def test_a_reason_phrase_is_one_line_of_latin_1():
+    assert reason("a\r\nSet-Cookie: x\n\tb") == "a Set-Cookie: x b"
+    assert reason("über ‘auto’") == "über ?auto?"
+    assert len(reason("x" * 999)) == 300 and reason("\n") == "Error"
+
+
+# --- the page
+
+
+def test_the_page_says_how_to_connect_and_then_how_things_stand(client, world):
+    empty = client.get("/")
+    assert (
+        "labelqueue connect PROJECT" in empty.text and "default-src 'none'" in empty.headers["Content-Security-Policy"]
+    )
+    world.connect(12)
+    assert "none: run" in client.get("/").text and "Digits" in client.get("/").text
+    world.jobs.down = True
+    assert "does not answer" in client.get("/").text
+
+
+def test_the_page_escapes_titles(client, world):
+    world.ls.add_project(LS_ID, 0, title="<script>alert(1)</script>")
+    client.post("/setup", json=SETUP)
+    from backend.core import sync
+
+    sync.reconcile(world.services, world.project.id, full=True)
+    assert "<script>" not in client.get("/").text and "&lt;script&gt;" in client.get("/").text
+
+
+# --- how quick
+
+
+def test_health_setup_and_webhook_are_quick(client, world, secret):
+    world.connect(12)
+    limits = {"/health": 0.1, "/setup": 0.1, "/webhook": 0.05}
+    for path, limit in limits.items():
+        times = []
+        for _ in range(15):
+            began = time.perf_counter()
+            answer = (
+                client.get(path)
+                if path == "/health"
+                else client.post(path, json=SETUP if path == "/setup" else CREATED, headers=secret)
+            )
+            times.append(time.perf_counter() - began)
+            assert answer.status_code < 300
+        assert sorted(times)[7] < limit, path
