@@ -24,9 +24,7 @@ class Valkey:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        self._server = ValkeyServer(
-            port=self.port, data_dir=self.folder, persist=True, appendonly="yes", appendfsync="always"
-        )
+        self._server = ValkeyServer(port=self.port, data_dir=self.folder, persist=True, appendonly="yes")
         self._server.start()
 
     def kill9(self) -> None:

@@ -1,0 +1,66 @@
+"""The jobs: plain JSON arguments, one use case each. Everything heavy is imported when a job first needs it.
+
+`JOBS` is all that a worker runs: the queue's contents choose a name from it, never code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from backend.worker import context
+
+
+def sync(project: int) -> None:
+    """Make our tables equal to Label Studio's, task by task."""
+    from backend.core.sync import reconcile as run
+
+    run(context.services(), project, full=True)
+
+
+def reconcile(project: int) -> None:
+    """Look at what changed in Label Studio, and repair."""
+    from backend.core.sync import reconcile as run
+
+    run(context.services(), project)
+
+
+def embed(project: int, slot: int) -> None:
+    """Embed one shard; `slot` only tells shards in the queue apart."""
+    from backend.core.embed import embed as run
+
+    services = context.services()
+    if run(services, project, context.owner()):
+        context.set_device(services.embedder().device)
+
+
+def cycle(project: int, reason: str) -> None:
+    """Learn, rank and publish."""
+    from backend.core.cycle import cycle as run
+
+    run(context.services(), project, reason)
+
+
+def publish(project: int) -> None:
+    """Make the newest ranking Label Studio's queue."""
+    from backend.core.publish import publish as run
+
+    run(context.services(), project)
+
+
+def tidy(project: int) -> None:
+    """Delete our old versions from Label Studio."""
+    from backend.core.publish import tidy as run
+
+    run(context.services(), project)
+
+
+def absorb() -> None:
+    """Fold the waiting events into the label tables."""
+    from backend.core.events import absorb as run
+
+    run(context.services())
+
+
+JOBS: Mapping[str, Callable[..., None]] = {
+    job.__name__: job for job in (sync, reconcile, embed, cycle, publish, tidy, absorb)
+}

@@ -1,0 +1,265 @@
+"""The queue's port on a real Valkey: one job a key, events, progress, outages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.adapters.rqjobs import QUEUES, RqJobs, at, current
+from backend.adapters.rqrunning import Running, one_line
+from backend.core.domain import WorkerView
+from backend.core.errors import QueueDown, UserError
+from tests.harness.valkey import Valkey
+
+
+@pytest.fixture
+def jobs(valkey: Valkey) -> Iterator[RqJobs]:
+    opened = RqJobs(valkey.url)
+    opened.redis.flushall()
+    yield opened
+    opened.redis.close()
+
+
+@pytest.fixture
+def running(jobs: RqJobs) -> Running:
+    return Running(jobs, WorkerView("w1", "host", 7, "", "", 0.0))
+
+
+@pytest.fixture(autouse=True)
+def no_job() -> Iterator[None]:
+    """A test that stops amid a job leaves none behind for the next."""
+    yield
+    current.key = ""
+
+
+def pop(jobs: RqJobs, queue: str = "labelqueue") -> str:
+    """Take the next job's id off the queue, as a worker does."""
+    return jobs.redis.lpop(f"rq:queue:{queue}").decode()
+
+
+def queued(jobs: RqJobs) -> list[int]:
+    return [jobs.redis.llen(f"rq:queue:{name}") for name in QUEUES]
+
+
+def test_a_key_is_queued_once(jobs):
+    assert jobs.submit("cycle", key="cycle:1", project=1, reason="x")
+    assert not jobs.submit("cycle", key="cycle:1", project=1, reason="y")
+    assert jobs.submit("cycle", key="cycle:2", project=2, reason="x")
+    assert queued(jobs) == [0, 2, 0]
+
+
+def test_queues_follow_urgency_and_kind(jobs):
+    jobs.submit("embed", key="embed:1:0", project=1, slot=0)
+    jobs.submit("publish", key="publish:1", urgent=True, project=1)
+    jobs.submit("absorb", key="absorb")
+    assert queued(jobs) == [1, 1, 1]
+
+
+def test_payloads_are_json(jobs):
+    jobs.submit("embed", key="embed:1:0", project=1, slot=3)
+    job = Job.fetch(pop(jobs, "labelqueue-embed"), connection=jobs.redis, serializer=JSONSerializer)
+    assert (job.func_name, job.kwargs, job.args) == ("backend.worker.jobs.embed", {"project": 1, "slot": 3}, [])
+
+
+def test_a_running_key_is_not_queued_again_until_it_ends(jobs, running):
+    jobs.submit("absorb", key="absorb")
+    assert running.start("absorb", pop(jobs))
+    assert not jobs.submit("absorb", key="absorb")
+    running.end("absorb", None)
+    assert jobs.submit("absorb", key="absorb")
+
+
+def test_a_key_runs_only_once_at_a_time(jobs, running):
+    other = Running(jobs, WorkerView("w2", "host", 8, "", "", 0.0))
+    assert running.start("absorb", "a")
+    assert not other.start("absorb", "b")
+    running.end("absorb", None)
+    assert other.start("absorb", "b")
+
+
+def test_a_job_that_a_dead_worker_popped_is_submitted_again(jobs):
+    jobs.submit("absorb", key="absorb")
+    pop(jobs)
+    assert jobs.submit("absorb", key="absorb")
+    assert queued(jobs) == [0, 1, 0]
+
+
+def test_a_running_key_dies_with_its_worker(jobs, running):
+    running.start("absorb", "a")
+    running.beat()
+    for kind, name in (("running", "absorb"), ("worker", "w1")):
+        assert 0 < jobs.redis.ttl(at(kind, name)) <= 15
+    assert [(worker.name, worker.job) for worker in jobs.workers()] == [("w1", "absorb")]
+    jobs.redis.delete(at("worker", "w1"), at("running", "absorb"))  # 15 seconds later
+    assert jobs.workers() == []
+    assert jobs.submit("absorb", key="absorb")
+
+
+def test_a_failed_key_backs_off_longer_each_time_and_forgets_it_on_success(jobs, running):
+    waits = []
+    for _ in range(10):
+        running.start("sync:1", "a")
+        running.end("sync:1", UserError("no such thing"))
+        assert not jobs.submit("sync", key="sync:1", project=1)
+        waits.append(jobs.redis.ttl(at("backoff", "sync:1")))
+        jobs.redis.delete(at("backoff", "sync:1"))
+    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    running.start("sync:1", "a")
+    running.end("sync:1", None)
+    assert jobs.submit("sync", key="sync:1", project=1)
+    assert jobs.redis.exists(at("failed", "sync:1")) == 0
+
+
+def test_people_see_running_then_queued_then_failed_jobs(jobs, running):
+    for name in ("sync", "cycle", "publish"):
+        jobs.submit(name, key=f"{name}:4", project=4)
+    running.start("sync:4", pop(jobs))
+    running.end("sync:4", UserError("token of the wrong kind\nmore"))
+    running.start("cycle:4", pop(jobs))
+    jobs.progress(64, 512)
+    first, second, third = jobs.jobs()
+    assert (first.key, first.name, first.project, first.state, first.done, first.total) == (
+        "cycle:4",
+        "cycle",
+        4,
+        "running",
+        64,
+        512,
+    )
+    assert (second.key, second.state) == ("publish:4", "queued")
+    assert (third.name, third.state, third.project, third.error) == ("sync", "failed", 4, "token of the wrong kind")
+    assert abs((first.since or 0) - time.time()) < 10
+    running.end("cycle:4", None)
+    assert [view.key for view in jobs.jobs()] == ["publish:4", "sync:4"]
+
+
+def test_progress_is_written_at_most_four_times_a_second_and_at_the_end(jobs, running, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("backend.adapters.rqjobs.time.time", lambda: clock[0])
+    running.start("embed:1:0", "a")
+    seen = []
+    for done in range(0, 110, 10):
+        jobs.progress(done, 100)
+        seen.append(jobs.jobs()[0].done)
+        clock[0] += 0.1
+    assert seen == [0, 0, 0, 30, 30, 30, 60, 60, 60, 90, 100]
+    assert jobs.jobs()[0].rate == pytest.approx(100, rel=0.01)
+    running.end("embed:1:0", None)
+
+
+def test_progress_outside_a_job_has_no_effect(jobs):
+    jobs.progress(1, 2)
+    assert jobs.redis.keys("*") == []
+
+
+def test_events_come_out_in_order_and_stay_until_they_are_done(jobs):
+    for number in range(5):
+        jobs.push_event({"n": number})
+    with pytest.raises(KeyError), jobs.take_events(3) as events:
+        raise KeyError
+    assert jobs.backlog() == 5
+    with jobs.take_events(3) as events:
+        assert [event["n"] for event in events] == [0, 1, 2]
+        assert jobs.backlog() == 5
+    with jobs.take_events(3) as events:
+        assert [event["n"] for event in events] == [3, 4]
+    assert jobs.backlog() == 0
+
+
+def test_events_have_one_taker_at_a_time(jobs):
+    jobs.push_event({"n": 1})
+    with jobs.take_events(9) as mine, jobs.take_events(9) as theirs:
+        assert (len(mine), theirs) == (1, [])
+    with jobs.take_events(9) as empty:
+        assert empty == []
+
+
+def test_a_taker_that_lost_its_lock_removes_nothing(jobs):
+    jobs.push_event({"n": 1})
+    with jobs.take_events(9):
+        jobs.redis.delete(at("taking"))  # 120 seconds later
+    with jobs.take_events(9) as again:
+        assert again == [{"n": 1}]
+
+
+def test_the_oldest_events_go_when_there_are_too_many(jobs, monkeypatch):
+    monkeypatch.setattr("backend.adapters.rqjobs.MOST_EVENTS", 3)
+    for number in range(5):
+        jobs.push_event({"n": number})
+    with jobs.take_events(9) as events:
+        assert [event["n"] for event in events] == [2, 3, 4]
+
+
+def test_a_burst_of_events_costs_about_a_millisecond_each(jobs, record_property):
+    event = {"project": 1, "id": 1, "task": 1, "choice": "cat", "skipped": False, "at": 1.0}
+    started = time.perf_counter()
+    for _ in range(2000):
+        jobs.push_event(event)
+        jobs.submit("absorb", key="absorb")
+    each = (time.perf_counter() - started) / 2000 * 1000
+    record_property("ms_per_event", each)
+    assert jobs.backlog() == 2000
+    assert each < 10
+
+
+def test_only_the_first_caller_hits_within_the_time(jobs):
+    assert jobs.hit("tick", 0.05)
+    assert not jobs.hit("tick", 0.05)
+    assert jobs.hit("other", 1)
+    deadline = time.monotonic() + 5
+    while not jobs.hit("tick", 0.05):
+        assert time.monotonic() < deadline
+
+
+def test_redis_down_is_said_quickly_and_without_the_password():
+    jobs = RqJobs("redis://me:geheim@127.0.0.1:1/0")
+    for call in (
+        jobs.ping,
+        jobs.backlog,
+        jobs.jobs,
+        lambda: jobs.push_event({}),
+        lambda: jobs.submit("absorb", key="absorb"),
+        lambda: jobs.hit("x", 1),
+    ):
+        started = time.perf_counter()
+        with pytest.raises(QueueDown, match=r"does not answer at redis://127\.0\.0\.1:1/0 .*start it") as caught:
+            call()
+        assert time.perf_counter() - started < 0.5
+        assert "geheim" not in str(caught.value)
+
+
+def test_queued_jobs_and_events_survive_kill_9_of_valkey(tmp_path: Path):
+    with Valkey(tmp_path) as server:
+        jobs = RqJobs(server.url)
+        jobs.submit("cycle", key="cycle:1", project=1)
+        jobs.push_event({"n": 1})
+        server.kill9()
+        with pytest.raises(QueueDown):
+            jobs.ping()
+        server.start()
+        assert (queued(jobs), jobs.backlog()) == ([0, 1, 0], 1)
+        assert not jobs.submit("cycle", key="cycle:1", project=1)
+        jobs.redis.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (KeyError(), "KeyError"),
+        (UserError("unknown name"), "unknown name"),
+        (OSError("GET https://me:pass@h/x?sig=abc&k=1 failed"), "OSError: GET https://...h/x?... failed"),
+        (
+            OSError("header Authorization: Token 0123456789abcdef was refused"),
+            "OSError: header Authorization: Token ... was refused",
+        ),
+        (OSError("x" * 1000), "OSError: " + "x" * 291),
+    ],
+)
+def test_errors_for_people_are_one_line_without_credentials(error, shown):
+    assert one_line(error) == shown
