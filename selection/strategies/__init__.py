@@ -2,6 +2,7 @@
 
 from selection.strategies import activeft as activeft
 from selection.strategies import auto as auto
+from selection.strategies import badge as badge
 from selection.strategies import coreset as coreset
 from selection.strategies import entropy as entropy
 from selection.strategies import kmeans as kmeans
