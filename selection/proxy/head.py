@@ -25,6 +25,7 @@ Float64 = NDArray[np.float64]
 
 BLOCK = 8192
 SMALL = 300  # labels up to which float64 costs nothing
+MANY = 1500  # labels from which the search for a strength is narrow
 N_FOLDS = 5
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
 USUAL_STRENGTH = 0.1
@@ -209,14 +210,14 @@ def _rotate(
     else:
         values, turn = torch.linalg.eigh(rows.T @ rows)
         inputs, spectrum = rows @ turn, values.clamp_min(0) / m
-    targets = torch.nn.functional.one_hot(torch.from_numpy(compact)).to(inputs)
+    targets = torch.from_numpy(compact).to(inputs.device)
     masks = torch.from_numpy(folds[:, None] != np.arange(N_FOLDS)).to(inputs)
 
     def back(weights: Float64) -> Float64:
         out: Float64 = (turn @ torch.from_numpy(weights).to(turn)).double().cpu().numpy()
         return out
 
-    return Problems(inputs, targets, masks, spectrum), back
+    return Problems(inputs, targets, masks, spectrum, int(compact.max()) + 1), back
 
 
 def _choose(
@@ -231,7 +232,7 @@ def _choose(
     from selection.proxy.solver import solve
 
     judged = folds != NO_FOLD
-    c, (m, r) = problems.targets.shape[1], problems.inputs.shape
+    c, (m, r) = problems.n_classes, problems.inputs.shape
     start = problems.inputs.new_zeros((r + 1, N_FOLDS, c))
     if not judged.any():
         nothing = np.full((m, c), np.nan)
@@ -239,7 +240,10 @@ def _choose(
     column = torch.from_numpy(np.maximum(folds, 0)).to(problems.inputs.device)
     best: tuple[float, float, float, Float64, Tensor] | None = None
     worse = 0
-    strengths = STRENGTHS[1 if m > 1000 else 0 :] if l2 is None else (l2,)  # many labels never ask for the strongest
+    strengths: tuple[float, ...] = (l2,) if l2 is not None else STRENGTHS
+    patience = 2
+    if m > MANY and l2 is None:  # smooth evidence: no need to look far
+        strengths, patience = STRENGTHS[2:], 1
     for strength in strengths:
         start = solve(problems, strength, start)
         logits = torch.addmm(start[r].reshape(-1), problems.inputs, start[:r].reshape(r, -1)).view(m, N_FOLDS, c)
@@ -250,7 +254,7 @@ def _choose(
             best, worse = (loss, strength, temperature, picked, start), 0
         else:
             worse += 1
-            if worse == 2:
+            if worse == patience:
                 break
     assert best is not None
     return best[1], best[2], best[3], best[4].mean(1, keepdim=True)

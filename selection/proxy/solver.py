@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-MEMORY = 8
+MEMORY = 5
 MAX_HALVINGS = 12
 
 
@@ -21,7 +21,7 @@ class Problems:
     """P regressions on shared rows.
 
     inputs : (m, r) rotated features, columns orthogonal, so that `spectrum` preconditions them.
-    targets : (m, c) one-hot.
+    targets : (m,) class, 0..n_classes-1.
     masks : (m, P) 1 where a row belongs to a problem's training set.
     spectrum : (r,) mean square of each column.
     """
@@ -30,6 +30,7 @@ class Problems:
     targets: Tensor
     masks: Tensor
     spectrum: Tensor
+    n_classes: int
 
 
 def solve(problems: Problems, l2: float, start: Tensor, *, iterations: int = 60, tolerance: float = 1e-3) -> Tensor:
@@ -41,7 +42,7 @@ def solve(problems: Problems, l2: float, start: Tensor, *, iterations: int = 60,
     import torch
 
     # Hessian along column j is about spectrum_j / c + l2: in these units all directions curve alike
-    curvature = problems.spectrum / problems.targets.shape[1] + l2
+    curvature = problems.spectrum / problems.n_classes + l2
     scale = torch.cat([curvature.rsqrt(), curvature.new_ones(1)])[:, None, None]
     state = start / scale
     loss, gradient = _evaluate(problems, l2, scale, state)
@@ -67,15 +68,18 @@ def _evaluate(problems: Problems, l2: float, scale: Tensor, state: Tensor) -> tu
     """Loss (P,) and gradient (r + 1, P, c) in preconditioned units."""
     import torch
 
-    r, (m, n_problems), c = len(scale) - 1, problems.masks.shape, problems.targets.shape[1]
+    r, (m, n_problems), c = len(scale) - 1, problems.masks.shape, problems.n_classes
     weights = state * scale
     flat = weights.reshape(r + 1, -1)
     logits = torch.addmm(flat[r], problems.inputs, flat[:r]).view(m, n_problems, c)
-    log_probs = torch.log_softmax(logits, dim=2)
+    residual = torch.softmax(logits, dim=2)
+    own = problems.targets[:, None, None].expand(m, n_problems, 1)
+    right = residual.gather(2, own)  # (m, P, 1)
     share = problems.masks / problems.masks.sum(0)  # (m, P), columns sum to 1
     penalty = l2 / 2 * (weights[:r] ** 2).sum((0, 2))
-    loss = -((log_probs * problems.targets[:, None]).sum(2) * share).sum(0) + penalty
-    residual = ((log_probs.exp() - problems.targets[:, None]) * share[:, :, None]).reshape(m, -1)
+    loss = penalty - (right[:, :, 0].clamp_min(1e-30).log() * share).sum(0)
+    residual.scatter_(2, own, right - 1)
+    residual = residual.mul_(share[:, :, None]).view(m, -1)
     gradient = torch.cat([problems.inputs.T @ residual, residual.sum(0, keepdim=True)]).view_as(state)
     gradient[:r] += l2 * weights[:r]
     return loss, gradient * scale
