@@ -1,0 +1,238 @@
+"""The warm backbone with its loaders: fetch, decode and forward pass overlap, and nothing piles up.
+
+On a CPU the forward pass runs in several lanes of one thread each instead of one lane of several threads: OpenMP
+threads spin at every layer's barrier, and beside decoders (or a busy neighbour) that costs 10 to 50x.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.adapters.backbone import DEFAULT, Network, open_backbone
+from backend.adapters.backbone_fast import choose_device, choose_precision, fold_batchnorm, keep_memory
+from backend.adapters.decode import decode
+from backend.adapters.images import ImageSource
+from backend.core.domain import Backbone, Embedded, Failed
+from backend.core.errors import BadImage, BadSetting
+
+LOADERS = 16  # most of their time is waiting for Label Studio
+MAX_LANES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    """A decoded image: rgb (pixels, pixels, 3) uint8."""
+
+    task_id: int
+    digest: str
+    rgb: torch.Tensor
+
+
+def open_embedder(
+    images: ImageSource,
+    *,
+    backbone: str = DEFAULT,
+    pixels: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch: int | None = None,
+    threads: int | None = None,
+    loaders: int = LOADERS,
+) -> BatchEmbedder:
+    """Load `backbone` (see `open_backbone`) and make it fast here; keep the result, it is warm.
+
+    Parameters
+    ----------
+    device: "auto", "cpu", "cuda", "cuda:1". precision: "auto", "bf16" or "fp32".
+    batch: images per forward pass; None: 256 on CUDA, 16 per lane on a CPU.
+    threads: cores for the forward pass on a CPU; None: those this process may use, at most 16.
+    loaders: threads that fetch and decode; memory for at most so many encoded images is held.
+    """
+    if precision not in ("auto", "bf16", "fp32"):
+        raise BadSetting(f"precision is auto, bf16 or fp32, not {precision!r}")
+    for name, number in (("batch", batch), ("threads", threads), ("loaders", loaders)):
+        if number is not None and number < 1:
+            raise BadSetting(f"{name} must be at least 1, not {number}")
+    try:
+        where = choose_device(device)
+        kind = choose_precision(where, precision)
+        network = open_backbone(backbone, pixels=pixels)
+        keep_memory()
+        model = fold_batchnorm(network.model, network.about.pixels)
+        model = model.to(where, kind).to(memory_format=torch.channels_last)
+    except (RuntimeError, AssertionError) as error:
+        raise BadSetting(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
+    lanes = 1 if where.type == "cuda" else min(threads or len(os.sched_getaffinity(0)), MAX_LANES)
+    size = batch or (256 if where.type == "cuda" else 16)
+    return BatchEmbedder(images, network, model, where, kind, batch=size, lanes=lanes, loaders=loaders)
+
+
+class BatchEmbedder:
+    """`ports.Embedder`; made by `open_embedder`. One `embed` at a time."""
+
+    def __init__(
+        self,
+        images: ImageSource,
+        network: Network,
+        model: torch.nn.Module,
+        device: torch.device,
+        precision: torch.dtype,
+        *,
+        batch: int,
+        lanes: int,
+        loaders: int,
+    ) -> None:
+        self._images = images
+        self._about = network.about
+        self._model = model
+        self._device = device
+        self._precision = precision
+        self._batch = batch
+        self._lanes = lanes
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(network.mean, device=device).mul(255).reshape(shape).to(precision)
+        self._scale = torch.tensor(network.std, device=device).mul(255).reciprocal().reshape(shape).to(precision)
+        self._loading = ThreadPoolExecutor(loaders, "load", initializer=torch.set_num_threads, initargs=(1,))
+        lane_threads = 1 if device.type == "cpu" else torch.get_num_threads()
+        self._running = ThreadPoolExecutor(lanes, "lane", initializer=torch.set_num_threads, initargs=(lane_threads,))
+        self._loaders = loaders
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def backbone(self) -> Backbone:
+        """What makes the vectors."""
+        return self._about
+
+    @property
+    def device(self) -> str:
+        """For people: "cuda:0 NVIDIA H100, bf16" or "cpu, fp32, 8 threads"."""
+        kind = "bf16" if self._precision == torch.bfloat16 else "fp32"
+        if self._device.type == "cuda":
+            return f"{self._device} {torch.cuda.get_device_name(self._device)}, {kind}"
+        return f"{self._device}, {kind}, {self._lanes} threads"
+
+    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
+        """Vectors of (task id, reference) pairs as they get ready; a bad image gives `Failed` and stops nothing.
+
+        Raises `LabelStudioDown` or `LabelStudioRefused` when no image could be had at all; what came before is valid.
+        Memory: two batches a lane decoded and as many encoded images as there are loaders, however many items come.
+        """
+        with self._one_at_a_time:
+            run = _Run(self, iter(items))
+            try:
+                yield from run.results()
+            finally:
+                run.stop()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._loading.shutdown(cancel_futures=True)
+        self._running.shutdown(cancel_futures=True)
+
+    def _load(self, task_id: int, ref: str) -> _Loaded | Failed:
+        try:
+            data = self._images.fetch(ref)
+            rgb = decode(data, self._about.pixels, self._images.max_pixels)
+        except BadImage as error:
+            return Failed(task_id, str(error))
+        return _Loaded(task_id, hashlib.sha256(data).hexdigest(), rgb)
+
+    def _forward(self, loaded: list[_Loaded]) -> list[Embedded | Failed]:
+        try:
+            vectors = self._vectors([item.rgb for item in loaded])
+        except torch.OutOfMemoryError:
+            half = (len(loaded) + 1) // 2
+            if half == len(loaded):
+                raise
+            torch.cuda.empty_cache()
+            self._batch = min(self._batch, half)  # the card is shared or small: keep to what fits
+            return self._forward(loaded[:half]) + self._forward(loaded[half:])
+        return [_checked(item, vectors[row]) for row, item in enumerate(loaded)]
+
+    def _vectors(self, pictures: list[torch.Tensor]) -> NDArray[np.float16]:
+        with torch.inference_mode():
+            pixels = torch.stack(pictures).to(self._device).permute(0, 3, 1, 2)  # (n, h, w, 3) -> (n, 3, h, w)
+            scaled = (pixels.to(self._precision) - self._mean) * self._scale  # stays channels_last
+            features: torch.Tensor = self._model(scaled)  # (n, dims)
+            return np.asarray(features.float().half().cpu().numpy(), np.float16)
+
+
+class _Run:
+    """One pass over the items: everything that gets ready lands in one queue."""
+
+    def __init__(self, embedder: BatchEmbedder, items: Iterator[tuple[int, str]]) -> None:
+        self._of = embedder
+        self._items = items
+        self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._loading: set[Future[Any]] = set()
+        self._flying: set[Future[Any]] = set()
+        self._ready: list[_Loaded] = []
+        self._more = True
+
+    def results(self) -> Iterator[Embedded | Failed]:
+        while True:
+            self._top_up()
+            self._dispatch()
+            if not self._loading and not self._flying:
+                return
+            future = self._done.get()
+            if future in self._flying:
+                self._flying.discard(future)
+                self._dispatch()  # before the caller gets the results: it may be slow
+                yield from future.result()
+                continue
+            self._loading.discard(future)
+            loaded = future.result()
+            if isinstance(loaded, Failed):
+                yield loaded
+            else:
+                self._ready.append(loaded)
+
+    def _top_up(self) -> None:
+        """Keep the loaders busy while fewer images wait than the lanes take next."""
+        of = self._of
+        room = of._loaders + of._lanes * of._batch
+        while self._more and len(self._loading) + len(self._ready) < room:
+            item = next(self._items, None)
+            if item is None:
+                self._more = False
+                return
+            self._start(self._loading, of._loading.submit(of._load, *item))
+
+    def _dispatch(self) -> None:
+        """Hand full batches to free lanes, one waiting behind each; the rest when nothing more comes."""
+        of = self._of
+        while self._ready and len(self._flying) < 2 * of._lanes:
+            if len(self._ready) < of._batch and (self._more or self._loading):
+                return
+            part, self._ready = self._ready[: of._batch], self._ready[of._batch :]
+            self._start(self._flying, of._running.submit(of._forward, part))
+
+    def _start(self, group: set[Future[Any]], future: Future[Any]) -> None:
+        group.add(future)
+        future.add_done_callback(self._done.put)
+
+    def stop(self) -> None:
+        """Leave nothing behind that would run into the next pass."""
+        for future in (*self._loading, *self._flying):
+            future.cancel()
+        for future in (*self._loading, *self._flying):
+            if not future.cancelled():
+                future.exception()
+
+
+def _checked(item: _Loaded, vector: NDArray[np.float16]) -> Embedded | Failed:
+    if not np.isfinite(vector).all():
+        return Failed(item.task_id, "the backbone gives values that are not finite for this image; try precision fp32")
+    return Embedded(item.task_id, vector, item.digest)
