@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 
 from backend.adapters.rqjobs import DAY, RqJobs, at, current
 from backend.core.domain import WorkerView
-from backend.core.errors import LabelQueueError
+from backend.core.errors import LabelQueueError, QueueDown
 
 ALIVE_SECONDS = 15
 """A worker that says nothing for so long is dead, and its job's key is free."""
@@ -41,6 +41,7 @@ class Running:
         self.jobs = jobs
         self._view = view
         self._lock = threading.Lock()
+        self._unsaid: list[tuple[str, BaseException | None]] = []  # ends that Redis was not there to hear
         self._start = jobs.redis.register_script(_START)
         self._stop = jobs.redis.register_script(_STOP)
 
@@ -62,6 +63,11 @@ class Running:
             if view.job:
                 pipeline.set(at("running", view.job), view.name, ex=ALIVE_SECONDS)
             pipeline.execute()
+            while self._unsaid:
+                key, error = self._unsaid[0]
+                if key != view.job:
+                    self._say_end(key, error)
+                self._unsaid.pop(0)
 
     def start(self, key: str, job_id: str) -> bool:
         """Take the key; False if it runs elsewhere."""
@@ -79,21 +85,30 @@ class Running:
         return True
 
     def end(self, key: str, error: BaseException | None) -> None:
-        """Free the key; after an error only when its back-off is over (2, 4, 8 ... 300 s)."""
+        """Free the key; after an error only when its back-off is over (2, 4, 8 ... 300 s).
+
+        If Redis does not answer, the next `beat` that reaches it says so.
+        """
         current.key = ""
         with self._lock:
             self._view = replace(self._view, job="")
-        with self.jobs.answering():
-            if error is None:
-                self.jobs.redis.delete(at("failed", key), at("backoff", key), at("info", key))
-            else:
-                self._fail(key, error)
-            self._stop([at("running", key)], [self._view.name])
+            try:
+                with self.jobs.answering():
+                    self._say_end(key, error)
+            except QueueDown:
+                self._unsaid.append((key, error))
 
     def leave(self) -> None:
         """Say goodbye."""
         with self.jobs.answering():
             self.jobs.redis.delete(at("worker", self._view.name))
+
+    def _say_end(self, key: str, error: BaseException | None) -> None:
+        if error is None:
+            self.jobs.redis.delete(at("failed", key), at("backoff", key), at("info", key))
+        else:
+            self._fail(key, error)
+        self._stop([at("running", key)], [self._view.name])
 
     def _fail(self, key: str, error: BaseException) -> None:
         redis = self.jobs.redis
