@@ -53,9 +53,14 @@ def train(
         return None
     import safetensors.numpy
 
-    from selection.proxy.learn import learn
-
-    learned = learn(table.vectors, known, len(labels.classes), seed=services.options.seed)
+    learned = services.pools.learn(
+        project.id,
+        project.features_version,
+        table,
+        known,
+        len(labels.classes),
+        seed=services.options.seed,
+    )
     report = report_json(learned.report, labels.classes)
     report["audit"] = audit.judge(learned.probs, labels.rows, labels.audit)
     head = services.rankings.add_head(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from backend.core.pools import Pools
 from backend.core.ports import Clock, Embedder, FeatureStore, Jobs, LabelStudio, Projects, Rankings, Tasks
 
 
@@ -38,3 +39,4 @@ class Services:
     clock: Clock
     embedder: Callable[[], Embedder]
     options: Options
+    pools: Pools = field(default_factory=Pools)
