@@ -66,9 +66,9 @@ pip_install() { # folder arguments...
     local pip=$! beat=0
     trap 'kill "$pip" 2>/dev/null; say "interrupted; the next run makes $PWD/'"$folder"' anew"; exit 130' INT TERM
     while kill -0 "$pip" 2>/dev/null; do
-        sleep 1
+        sleep 0.2
         beat=$((beat + 1))
-        if [ $((beat % 30)) = 0 ]; then
+        if [ $((beat % 150)) = 0 ]; then
             say "... $folder: $((SECONDS - begin)) s, $(du -sh "$folder" 2>/dev/null | cut -f1)B so far"
         fi
     done
@@ -93,18 +93,20 @@ broken() { # folder: why it cannot be used, or nothing
 }
 
 environment() { # folder stamp gigabytes words pip-arguments...
-    local folder=$1 stamp=$2 gigabytes=$3 words=$4 why
+    local folder=$1 stamp=$2 gigabytes=$3 words=$4 discarded=".cache/${1#.}.discarded" why
     shift 4
     mkdir -p .cache
     exec 9>".cache/${folder#.}.lock" # two commands at once: the second waits for the first
     flock 9
+    rm -rf "$discarded"
     if [ -d "$folder" ]; then
         why=$(broken "$folder")
         if [ -z "$why" ] && [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ]; then
             return
         elif [ -n "$why" ]; then
             say "$folder $why; making it anew"
-            rm -rf "$folder"
+            mv "$folder" "$discarded" # first, and in one step: half a removal must not look finished
+            rm -rf "$discarded"
         else
             say "bringing $folder up to date"
         fi
