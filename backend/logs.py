@@ -23,8 +23,11 @@ SHORTEST = 4  # characters; masking shorter texts would only riddle the log
 NOISY = ("httpx", "httpcore", "urllib3", "alembic", "PIL", "asyncio")
 
 
-def configure(settings: Settings, *, process: str) -> None:
-    """Send structlog and `logging` to stderr; `process` ("web", "worker", "up", "cli") is on every line."""
+def configure(settings: Settings, *, process: str, least: str | None = None) -> None:
+    """Send structlog and `logging` to stderr; `process` ("web", "worker", "up", "cli") is on every line.
+
+    `least` is a level that goes before the settings'.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -50,7 +53,7 @@ def configure(settings: Settings, *, process: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel((least or settings.log_level).upper())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         return (self.basic_auth_user, password) if self.basic_auth_user and password else None
 
     @property
+    def socket(self) -> Path | None:
+        """Socket of the embedded Valkey; None where REDIS_URL names another server."""
+        return Path(self.redis_url.removeprefix("unix://")) if self.redis_url == _socket({"home": self.home}) else None
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the web process."""
         if self.host == "localhost":
@@ -276,3 +281,8 @@ def rows(settings: Settings) -> list[Row]:
         )
         for name, field in Settings.model_fields.items()
     ]
+
+
+def debug() -> bool:
+    """Whether LABELQUEUE_DEBUG asks for stack traces."""
+    return os.environ.get("LABELQUEUE_DEBUG", "") not in ("", "0")

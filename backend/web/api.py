@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from backend.core.catalog import catalog
 from backend.core.domain import TaskState
 from backend.core.errors import UserError
-from backend.core.retry import retry
+from backend.core.nudges import retry
 from backend.core.services import Services
 from backend.core.status import queue, status
 from backend.core.strategy import switch

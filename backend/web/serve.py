@@ -68,7 +68,7 @@ class _Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
             "keepalive": 5,
             "control_socket_disable": True,
             "logger_class": _Logger,
-            "post_fork": lambda *_: self._after_fork(),
+            "post_fork": lambda _arbiter, _worker: self._after_fork(),  # gunicorn counts the parameters
         }
         for name, value in values.items():
             if name in self.cfg.settings:  # the control socket came with gunicorn 25

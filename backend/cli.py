@@ -1,0 +1,68 @@
+"""The command line: `labelqueue`. Errors are one line on stderr: exit 2 for what a person must mend, 1 for the rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from backend import __version__
+from backend.console import projects, run, show
+from backend.core.errors import LabelQueueError, UserError
+
+app = typer.Typer(
+    name="labelqueue",
+    help="Decides which image a person should label next: an active-learning ML backend for Label Studio.",
+    epilog="Settings come from the environment: labelqueue config. What is wrong: labelqueue doctor.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (run.up, run.serve, run.worker),
+    "Projects": (projects.connect, projects.disconnect, projects.strategy, projects.learn, projects.sync),
+    "Look": (show.status, show.queue, projects.tasks, show.strategies, show.doctor, run.config),
+}
+for theme, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=theme)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"labelqueue {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """See the module."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from backend.settings import debug
+
+    try:
+        app()
+    except LabelQueueError as error:
+        if debug():
+            raise
+        typer.echo(f"labelqueue: {error}", err=True)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

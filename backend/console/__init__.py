@@ -1,0 +1,1 @@
+"""The commands of `labelqueue`, by theme; `backend.cli` puts them together."""

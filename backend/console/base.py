@@ -1,0 +1,90 @@
+"""What the commands share: opening the services, options, output. Heavy imports stay inside functions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backend.core.errors import BadSetting
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from backend.core.domain import Project
+    from backend.core.services import Services
+    from backend.settings import Settings
+
+WIDE = 160
+
+ProjectId = Annotated[
+    int, typer.Argument(metavar="PROJECT", help="Label Studio's number of the project, as in its address.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of the strategy; may be repeated."),
+]
+
+
+def settings(**given: Any) -> Settings:
+    """The settings, with options of the command line before the environment; options not given are None."""
+    from backend.settings import load
+
+    return load(**{name: value for name, value in given.items() if value is not None})
+
+
+def services(made: Settings | None = None) -> Services:
+    """The real services for a short command: the log shows only what is wrong."""
+    from backend import logs, wiring
+
+    made = made or settings()
+    logs.configure(made, process="cli", least="debug" if made.log_level == "debug" else "error")
+    return wiring.services(made)
+
+
+def find(opened: Services, number: int) -> Project:
+    """The connected project with Label Studio's id `number`."""
+    return opened.projects.by_ls_id(number)
+
+
+def parse_params(pairs: Iterable[str]) -> dict[str, Any]:
+    """KEY=VALUE texts; a value that is JSON is taken as such, anything else as a text."""
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadSetting(f"--param {pair!r} is not of the form KEY=VALUE")
+        try:
+            out[key.strip()] = json.loads(value)
+        except ValueError:
+            out[key.strip()] = value
+    return out
+
+
+def console() -> Console:
+    """The terminal; a file or pipe counts as wide, so that lines stay whole."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON on stdout, text as it is."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """A plain table; the columns named in `right` hold numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    numbers = set(right)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return made

@@ -1,0 +1,107 @@
+"""Draw the status of projects for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from backend.core.domain import JobView
+from backend.core.status import ProjectStatus
+
+MOST_CLASSES = 20
+
+
+def render(seen: Sequence[ProjectStatus]) -> RenderableType:
+    """All projects one under the other."""
+    if not seen:
+        return Text("no project is connected; run: labelqueue connect PROJECT")
+    return Group(*(_project(item) for item in seen))
+
+
+def _project(item: ProjectStatus) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in _lines(item):
+        grid.add_row(name, value)
+    head = Text.from_markup(f"[bold]{escape(item.title or 'Project')}[/] [dim]project {item.project}[/]")
+    return Group(head, Padding(grid, (0, 0, 1, 2)))
+
+
+def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
+    lines = [
+        ("tasks", f"{item.tasks}, {item.embedded} embedded{_failed(item)}{_left(item)}"),
+        ("labeled", f"{item.labeled}" + (f", {item.skipped} skipped" if item.skipped else "")),
+        ("classes", _classes(item)),
+        ("strategy", escape(" ".join([item.strategy, *(f"{k}={v}" for k, v in item.params.items())]))),
+        ("live order", _live(item)),
+        ("accuracy", _accuracy(item)),
+        ("queue", f"{item.queued} jobs and {item.backlog} events wait"),
+        ("workers", _workers(item)),
+    ]
+    lines += [("job", _job(job)) for job in item.jobs]
+    if item.problem:
+        lines.append(("problem", f"[red]the newest order is not live: {escape(item.problem.reason)}[/]"))
+    return lines
+
+
+def _failed(item: ProjectStatus) -> str:
+    return f", [red]{item.failed} failed[/] (labelqueue tasks {item.project} --failed)" if item.failed else ""
+
+
+def _left(item: ProjectStatus) -> str:
+    return f", {item.pending} to go{_eta(item.eta)}" if item.pending else ""
+
+
+def _eta(eta: float | None) -> str:
+    return f" in about {duration(eta)}" if eta is not None else ""
+
+
+def _classes(item: ProjectStatus) -> str:
+    shown = [f"{escape(name)} {count}" for name, count in list(item.classes.items())[:MOST_CLASSES]]
+    more = len(item.classes) - len(shown)
+    return ", ".join(shown + ([f"and {more} more"] if more else [])) or "none in the label config"
+
+
+def _live(item: ProjectStatus) -> str:
+    if item.live is None:
+        return "none yet"
+    live = item.live
+    return f"ranking {live.id}, {duration(live.age)} old, {live.remaining} of {live.size} tasks left ({live.version})"
+
+
+def _accuracy(item: ProjectStatus) -> str:
+    if item.accuracy is None:
+        return "not enough labels"
+    value = item.accuracy
+    return f"{value.value:.1%} out of fold ({value.low:.1%} to {value.high:.1%})"
+
+
+def _workers(item: ProjectStatus) -> str:
+    if not item.workers:
+        return "[red]none; run: labelqueue worker[/]"
+    return ", ".join(escape(f"{worker.name} ({worker.device or 'no device yet'})") for worker in item.workers)
+
+
+def _job(job: JobView) -> str:
+    if job.state == "failed":
+        return f"[red]{escape(job.name)} failed: {escape(job.error)}[/]"
+    parts = [job.name]
+    if job.total:
+        parts.append(f"{job.done} of {job.total}")
+    if job.rate > 0:
+        parts.append(f"{job.rate:.1f}/s")
+    return escape(", ".join(parts))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 42 s, 5 min, 3 h, 2 days."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} days"

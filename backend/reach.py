@@ -1,0 +1,23 @@
+"""Ask our own web process whether it is there."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+from backend.core.register import TITLE
+
+
+def reach(url: str, timeout: float = 3.0) -> str:
+    """Why LabelQueue does not answer at `url` (its /health), or "". Goes past any proxy: it is our own address."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            said = json.loads(answer.read(10_000))
+    except urllib.error.HTTPError as error:
+        return f"it answers {error.code}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error)) or type(error).__name__
+    known = isinstance(said, dict) and said.get("model_class") == TITLE
+    return "" if known else "something else than LabelQueue answers there"
