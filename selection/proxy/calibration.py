@@ -17,7 +17,9 @@ Float64 = NDArray[np.float64]
 NO_FOLD = -1
 """Fold of a label that is never held out, because its class has no other label."""
 
-LOG_TEMPERATURES = np.linspace(np.log(0.05), np.log(20.0), 121)
+LOG_RANGE = (float(np.log(0.05)), float(np.log(20.0)))
+GOLDEN = (5**0.5 - 1) / 2
+SECTIONS = 16  # leaves T known to 0.2%
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ def fit_temperature(logits: Float64, labels: IntArray, *, strength: float = 2.0)
     """The temperature T that makes softmax(logits / T) fit the labels best, and its log loss.
 
     logits (m, c), labels (m,). Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. We differ: a
-    weak prior on ln T (normal, mean 0, worth `strength` labels at one e-fold) keeps T near 1 while labels are few;
-    and T comes from a fixed grid refined once, so that it is the same on every machine. Cost O(m c) times 161.
+    weak prior on ln T (normal, mean 0, worth `strength` labels at one e-fold) keeps T near 1 while labels are few.
+    Golden section on ln T, in which the loss has one valley; cost O(m c) times 19.
     """
     m = len(labels)
     if m == 0:
@@ -78,11 +80,19 @@ def fit_temperature(logits: Float64, labels: IntArray, *, strength: float = 2.0)
         loss = np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top - own / np.exp(log_t)
         return float(loss.sum() + strength * log_t**2 / 2)
 
-    coarse = LOG_TEMPERATURES[::4]
-    best = coarse[int(np.argmin([penalised(t) for t in coarse]))]
-    step = coarse[1] - coarse[0]
-    fine = np.linspace(best - step, best + step, 17)
-    best = fine[int(np.argmin([penalised(t) for t in fine]))]
+    low, high = LOG_RANGE
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    at_left, at_right = penalised(left), penalised(right)
+    for _ in range(SECTIONS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - GOLDEN * (high - low)
+            at_left = penalised(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + GOLDEN * (high - low)
+            at_right = penalised(right)
+    best = (low + high) / 2
     loss = (penalised(best) - strength * best**2 / 2) / m
     return float(np.exp(best)), loss
 

@@ -64,8 +64,8 @@ def fit_spread(graph: SparseGraph, rows: IntArray, labels: IntArray, folds: IntA
     for place in range(len(REACHES) if judged.sum() >= ENOUGH else 1):
         held_out: Float64 = np.full((len(rows), len(seen)), np.nan)
         for group in np.unique(groups[judged]):
-            others = np.delete(np.arange(n_groups), group)
-            shares, _ = _shares(flows[place][:, others].sum(axis=1), counts[others].sum(axis=0))
+            others = (np.arange(n_groups) != group).astype(np.float32)  # summed, not subtracted: 0 stays 0
+            shares, _ = _shares(np.einsum("ngc,g->nc", flows[place], others), others @ counts)
             mine = rows[groups == group]
             held_out[groups == group] = _log(_student(design, solver, shares, mine))
         temperature, loss = fit_temperature(held_out[judged] / USUAL_TEMPERATURE, compact[judged], strength=4.0)
