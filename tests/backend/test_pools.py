@@ -12,7 +12,7 @@ from backend.core.pools import Pools
 
 def table(ids: list[int]) -> FeatureTable:
     """Three clusters by id modulo 3."""
-    vectors = np.stack([np.random.default_rng(n).normal(0, 0.3, 16) + 3 * np.eye(16)[n % 3] for n in ids])
+    vectors = np.stack([np.random.default_rng(n).normal(0, 0.3, 4) + 3 * np.eye(4)[n % 3] for n in ids])
     return FeatureTable(np.array(ids, np.int64), vectors.astype(np.float16))
 
 
