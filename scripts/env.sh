@@ -84,23 +84,25 @@ pip_install() { # folder arguments...
     fail "pip failed; the end of $log:" "$(tail -n 8 "$log")"
 }
 
-broken() { # folder: why it cannot be used, or nothing
+broken() { # folder distribution: why it cannot be used, or nothing
     if [ -e "$1/.unfinished" ]; then
         echo "was left half made"
     elif [ ! -x "$1/bin/python" ] || ! "$1/bin/python" -c 'import pip' >/dev/null 2>&1; then
         echo "has no working Python"
+    elif [ -e "$1/.stamp" ] && ! "$1/bin/python" -c "import importlib.util as u; assert u.find_spec('$2')" >/dev/null 2>&1; then
+        echo "has lost $2"
     fi
 }
 
-environment() { # folder stamp gigabytes words pip-arguments...
-    local folder=$1 stamp=$2 gigabytes=$3 words=$4 discarded=".cache/${1#.}.discarded" why
-    shift 4
+environment() { # folder stamp package gigabytes words pip-arguments...
+    local folder=$1 stamp=$2 package=$3 gigabytes=$4 words=$5 discarded=".cache/${1#.}.discarded" why
+    shift 5
     mkdir -p .cache
     exec 9>".cache/${folder#.}.lock" # two commands at once: the second waits for the first
     flock 9
     rm -rf "$discarded"
     if [ -d "$folder" ]; then
-        why=$(broken "$folder")
+        why=$(broken "$folder" "$package")
         if [ -z "$why" ] && [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ]; then
             return
         elif [ -n "$why" ]; then
@@ -133,7 +135,7 @@ program() { # extras
     if [ "$1" = postgres,demo ] && [ "$(cat .venv/.stamp 2>/dev/null)" = "$digest postgres,test" ]; then
         set -- postgres,test
     fi
-    environment .venv "$digest $1" 9 "the program with PyTorch, about 6 GB and 3 minutes" -e ".[$1]"
+    environment .venv "$digest $1" torch 9 "the program with PyTorch, about 6 GB and 3 minutes" -e ".[$1]"
 }
 
 system() {
@@ -154,7 +156,7 @@ system() {
 case "${1:-}" in
     app) program postgres,demo ;;
     test) program postgres,test ;;
-    label-studio) environment .venv-ls "$LABEL_STUDIO" 3 "Label Studio, about 1 GB and a minute" "$LABEL_STUDIO" ;;
+    label-studio) environment .venv-ls "$LABEL_STUDIO" label_studio 3 "Label Studio, about 1 GB and a minute" "$LABEL_STUDIO" ;;
     system) system ;;
     *) fail "usage: scripts/env.sh app | test | label-studio | system" ;;
 esac

@@ -36,6 +36,7 @@ case "$*" in
     "-c import sys; assert sys.version_info >= (3, 11)") exit 0 ;;
     "-c import sys; assert sys.version_info >= (3, 11); import venv, ensurepip") exit "${FAKE_VENV:-0}" ;;
     "-c import pip") exit 0 ;;
+    "-c import importlib.util as u; "*) exit "${FAKE_LOST:-0}" ;;
     "-m venv "*) mkdir -p "$3/bin"; cat "$0" >"$3/bin/python"; chmod +x "$3/bin/python" ;;
     "-m pip install"*) echo "pip $*" >>"$FAKE_LOG"; echo "${FAKE_PIP_SAYS:-}"; exit "${FAKE_PIP:-0}" ;;
     *) echo "unexpected: $*" >&2; exit 9 ;;
@@ -135,6 +136,12 @@ def test_an_environment_whose_python_is_gone_is_made_anew(machine: Machine) -> N
     (machine.project / ".venv" / "bin" / "python").unlink()
     code, said = machine.run("app")
     assert code == 0 and "has no working Python; making it anew" in said
+
+
+def test_an_environment_that_lost_its_packages_is_made_anew(machine: Machine) -> None:
+    machine.run("app")
+    code, said = machine.run("app", FAKE_LOST="1")
+    assert code == 0 and "has lost torch; making it anew" in said
 
 
 def test_no_python_is_said_with_the_cure(machine: Machine) -> None:
