@@ -46,8 +46,9 @@ def expect_sound(ranking: Ranking, pool: Pool, budget: int) -> None:
     """What holds of every answer: type, count, distinct candidates, finite scores, a note each."""
     n = len(pool)
     expect(isinstance(ranking, Ranking), f"select returned {type(ranking).__name__}, not Ranking")
-    wanted = min(budget, len(pool.candidates))
-    expect(len(ranking) == wanted, f"{len(ranking)} rows for budget {budget} of {wanted} candidates, n = {n}")
+    free = len(pool.candidates)
+    wanted = min(budget, free)
+    expect(len(ranking) == wanted, f"{len(ranking)} rows for budget {budget} of {free} candidates, n = {n}")
     expect(ranking.rows.dtype == np.int64, f"rows are {ranking.rows.dtype}, not int64")
     expect(ranking.scores.dtype == np.float64, f"scores are {ranking.scores.dtype}, not float64")
     expect(len(np.unique(ranking.rows)) == wanted, "a row is picked twice")

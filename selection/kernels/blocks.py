@@ -57,7 +57,8 @@ def tensor(part: NDArray[Any], device: str = "cpu") -> torch.Tensor:
     import torch
 
     if part.dtype not in (np.float16, np.float32):
-        part = part.astype(np.float32)
+        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite, which cleaning finds
+            part = part.astype(np.float32)
     if not part.flags.c_contiguous:
         part = np.ascontiguousarray(part)
     if part.size == 0:
