@@ -57,6 +57,7 @@ def options(settings: Settings) -> Options:
 
 
 def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> Embedder:
+    from backend.adapters.backbone import DEFAULT
     from backend.adapters.embedder import open_embedder
     from backend.adapters.images import ImageSource
 
@@ -70,7 +71,7 @@ def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]])
     )
     return open_embedder(
         images,
-        backbone=settings.backbone,
+        backbone=settings.backbone or DEFAULT,
         pixels=settings.image_size,
         device=settings.device,
         precision=settings.precision,
