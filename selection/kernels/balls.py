@@ -1,0 +1,122 @@
+"""Pairs of unit rows within a radius: exact, without a graph and without n x n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection.contract import FloatArray, IntArray
+from selection.kernels.blocks import blocks
+from selection.kernels.distances import unit_rows
+
+if TYPE_CHECKING:
+    import torch
+
+_LEAD = 64  # directions of the first look
+_SAMPLE = 8192  # rows that choose those directions
+_TILE = (512, 16384)
+_DENSE = 0.02  # with more pairs than this in doubt a tile is multiplied out
+_NEAR = 2e-5  # similarities this close to the threshold are decided in float64
+
+
+class Balls:
+    """Which rows lie within `delta` (Euclidean, on unit rows) of given rows; a row is not in its own list.
+
+    The first look multiplies 64 leading directions only and adds the product of what they leave of both rows, which
+    bounds the similarity from above (Cauchy-Schwarz); pairs in doubt are evaluated in full, and those within rounding
+    of the threshold in float64. Cost of m rows: 2 m n 65 flops if the directions tell rows apart, at most 2 m n d.
+    Memory: the unit rows, n d float32, and one tile.
+    """
+
+    def __init__(self, features: FloatArray, *, device: str = "cpu") -> None:
+        import torch
+
+        self.features, self.device = features, device
+        self.unit = torch.from_numpy(unit_rows(features, device=device)).to(device)
+        n, d = self.unit.shape
+        self.lead: torch.Tensor | None = None
+        if d > 2 * _LEAD:
+            sample = self.unit[:: max(1, n // _SAMPLE)]
+            basis = torch.linalg.eigh((sample.T @ sample).double())[1][:, -_LEAD:].float()
+            self.lead = torch.empty((n, _LEAD + 1), device=device)
+            for part in blocks(n, 8192):
+                seen = self.unit[part] @ basis
+                rest = (self.unit[part].square().sum(1) - seen.square().sum(1)).clamp_(min=0)
+                self.lead[part] = torch.cat([seen, rest.sqrt()[:, None]], 1)
+
+    def degrees(self, rows: IntArray, delta: float) -> IntArray:
+        """For every row of the pool, how many of `rows` lie within `delta` of it, itself not counted: (n,)."""
+        count = np.zeros(len(self.unit), np.int64)
+        for _, hit in self._pairs(rows, delta):
+            count += np.bincount(hit, minlength=len(count))
+        return count
+
+    def within(self, row: int, delta: float) -> IntArray:
+        """Rows within `delta` of `row`, ascending, itself left out."""
+        hits = [hit for _, hit in self._pairs(np.array([row]), delta)]
+        return np.sort(np.concatenate(hits)) if hits else np.empty(0, np.int64)
+
+    def near_any(self, rows: IntArray, delta: float) -> NDArray[np.bool_]:
+        """Mask of the pool's rows within `delta` of any of `rows`, those themselves included: (n,)."""
+        mask = np.zeros(len(self.unit), bool)
+        mask[rows] = True
+        for _, hit in self._pairs(rows, delta):
+            mask[hit] = True
+        return mask
+
+    def _pairs(self, rows: IntArray, delta: float) -> Iterator[tuple[IntArray, IntArray]]:
+        """Pairs (one of `rows`, pool row) within `delta`, tile by tile."""
+        least = 1.0 - 0.5 * delta * delta  # d < delta on unit rows: similarity above this
+        for some in blocks(len(rows), _TILE[0]):
+            for part in blocks(len(self.unit), _TILE[1]):
+                left, right = self._tile(rows[some], part, least)
+                own = left != right
+                if own.any():
+                    yield left[own], right[own]
+
+    def _tile(self, rows: IntArray, part: slice, least: float) -> tuple[IntArray, IntArray]:
+        import torch
+
+        at = torch.from_numpy(rows).to(self.device)
+        if self.lead is not None:
+            bound = self.lead[at] @ self.lead[part].T  # (m, block)
+            left, right = _where(bound > least - _NEAR)
+            if len(left) <= _DENSE * bound.numel():
+                return self._decide(rows[left], right + part.start, None, least)
+        sims = self.unit[at] @ self.unit[part].T
+        left, right = _where(sims > least - _NEAR)
+        return self._decide(rows[left], right + part.start, sims[left, right].cpu().numpy(), least)
+
+    def _decide(
+        self, left: IntArray, right: IntArray, sims: NDArray[Any] | None, least: float
+    ) -> tuple[IntArray, IntArray]:
+        import torch
+
+        if sims is None:
+            sims = np.empty(len(left), np.float32)
+            for part in blocks(len(left), 4096):
+                a, b = torch.from_numpy(left[part]), torch.from_numpy(right[part])
+                sims[part] = torch.einsum("md,md->m", self.unit[a], self.unit[b]).cpu().numpy()
+        close = np.flatnonzero(np.abs(sims - least) <= _NEAR)
+        inside = sims > least
+        for part in blocks(len(close), 4096):
+            x, y = _exact(self.features[left[close[part]]]), _exact(self.features[right[close[part]]])
+            inside[close[part]] = np.einsum("md,md->m", x, y) > least
+        return left[inside], right[inside]
+
+
+def _exact(part: FloatArray) -> NDArray[np.float64]:
+    x = part.astype(np.float64)
+    length = np.sqrt(np.einsum("md,md->m", x, x))
+    length[length == 0] = 1.0
+    return np.asarray(x / length[:, None])
+
+
+def _where(mask: torch.Tensor) -> tuple[IntArray, IntArray]:
+    """Row and column of the true entries; numpy scans a mask with few of them faster than torch."""
+    flat = np.flatnonzero(mask.cpu().numpy().ravel())
+    left, right = np.divmod(flat, mask.shape[1])
+    return left, right
