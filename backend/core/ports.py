@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -14,12 +14,14 @@ from backend.core.domain import (
     Embedded,
     Failed,
     FeatureBatch,
+    FeatureSet,
     FeatureTable,
     Guess,
     Guesses,
     Head,
     JobView,
     LabelConfig,
+    Method,
     Prediction,
     Project,
     Publication,
@@ -33,6 +35,8 @@ from backend.core.domain import (
     Strategy,
     Task,
     TaskState,
+    TrainingOrder,
+    TrainingState,
     WorkerView,
 )
 
@@ -99,6 +103,18 @@ class Embedder(Protocol):
         ...
 
 
+class Trainer(Protocol):
+    """Fine-tunes a backbone slice by slice; everything that a slice needs is kept in the checkpoint store."""
+
+    def slice(self, order: TrainingOrder, *, seconds: float, cancelled: Callable[[], bool]) -> TrainingState:
+        """Go on with the run for about `seconds` (one epoch at least) and keep it; safe to kill and call again."""
+        ...
+
+    def drop(self, run: str) -> None:
+        """Delete what the run keeps except its best weights."""
+        ...
+
+
 class FeatureStore(Protocol):
     """Versioned features and guesses of projects; appends are transactional and may come from many workers."""
 
@@ -139,7 +155,7 @@ class Projects(Protocol):
     def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
         """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
-        backbone, audit_share."""
+        backbone, audit_share, renewal, calibrate."""
         ...
 
     def secret(self, name: str) -> str:
@@ -180,8 +196,8 @@ class Tasks(Protocol):
         """Failed tasks become pending again; returns how many."""
         ...
 
-    def reset(self, project: int) -> None:
-        """Every task becomes pending (new feature version)."""
+    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
+        """Every task (or these) becomes pending: its features are missing in the live version."""
         ...
 
     def counts(self, project: int) -> Counts: ...
@@ -223,6 +239,47 @@ class Tasks(Protocol):
         ...
 
 
+class FeatureSets(Protocol):
+    """The versions of a project's features; version 1 is there from the start."""
+
+    def list(self, project: int) -> list[FeatureSet]:
+        """Oldest first."""
+        ...
+
+    def get(self, project: int, version: int) -> FeatureSet:
+        """Raises `UserError` naming the versions there are."""
+        ...
+
+    def begin(
+        self,
+        project: int,
+        *,
+        method: Method,
+        base: int,
+        labels: int,
+        labels_digest: str,
+        held_out: Sequence[int],
+        at: float,
+    ) -> FeatureSet:
+        """A new version in state "training". Raises `UserError` while another one is under way."""
+        ...
+
+    def begin_plain(self, project: int, backbone: str, at: float) -> FeatureSet:
+        """A new version in state "live" for another backbone of the settings; the live one is retired."""
+        ...
+
+    def update(self, project: int, version: int, *, at: float, **fields: Any) -> FeatureSet:
+        """Set any of: state, backbone, checkpoint, report, reason."""
+        ...
+
+    def make_live(self, project: int, version: int, at: float) -> None:
+        """Switch the project to this version in one transaction: it becomes live, the one before retired.
+
+        Project.features_version and backbone follow. Tasks keep their states.
+        """
+        ...
+
+
 class Rankings(Protocol):
     def add_head(
         self,
@@ -235,6 +292,11 @@ class Rankings(Protocol):
         at: float,
     ) -> Head: ...
     def latest_head(self, project: int) -> Head | None: ...
+    def heads(self, project: int, features_version: int) -> list[Head]:
+        """All heads on these features, oldest first."""
+        ...
+
+    def update_report(self, head: int, report: Mapping[str, Any]) -> None: ...
     def head(self, head: int) -> tuple[Head, bytes]: ...
     def add(
         self,
