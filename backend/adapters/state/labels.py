@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from backend.adapters.state.tables import marks, tasks
-from backend.adapters.state.values import LARGEST_ID, LONGEST_CHOICE, chunks, clean
+from backend.adapters.state.values import LARGEST_ID, LONGEST_CHOICE, among, chunks, clean
 from backend.core.domain import Annotation, RemoteTask
 
 Rows = dict[int, Row[Any]]
@@ -121,11 +121,11 @@ def recompute(connection: Connection, project: int, task_ids: Iterable[int], now
     changed: list[dict[str, Any]] = []
     for some in chunks(sorted(task_ids)):
         shown: dict[int, list[Row[Any]]] = defaultdict(list)
-        query = select(marks).where(marks.c.project == project, marks.c.task_id.in_(some), ~marks.c.deleted)
+        query = select(marks).where(marks.c.project == project, among(marks.c.task_id, some), ~marks.c.deleted)
         for row in connection.execute(query):
             shown[row.task_id].append(row)
         before = select(tasks.c.id, tasks.c.label, tasks.c.skipped)
-        for task in connection.execute(before.where(tasks.c.project == project, tasks.c.id.in_(some))):
+        for task in connection.execute(before.where(tasks.c.project == project, among(tasks.c.id, some))):
             now_is = verdict(shown[task.id])
             if now_is != (task.label, task.skipped):
                 changed.append({"task": task.id, "is": now_is.label, "skip": now_is.skipped})
@@ -147,7 +147,7 @@ def _by_task(connection: Connection, project: int, task_ids: Sequence[int]) -> R
 def _known(connection: Connection, project: int, column: Any, values: Sequence[int]) -> Rows:
     found: Rows = {}
     for some in chunks(values):
-        query = select(marks).where(marks.c.project == project, column.in_(some))
+        query = select(marks).where(marks.c.project == project, among(column, some))
         found.update((row.id, row) for row in connection.execute(query))
     return found
 

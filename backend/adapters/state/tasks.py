@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, delete, false, func, insert,
 from backend.adapters.state import labels
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import marks, tasks
-from backend.adapters.state.values import chunks, clean
+from backend.adapters.state.values import among, chunks, clean
 from backend.core.audit import draw
 from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
 
@@ -39,7 +39,7 @@ class SqlTasks:
         pending = 0
         with self._db.write(project) as connection:
             for some in chunks(sorted(wanted)):
-                query = select(tasks.c.id, tasks.c.image).where(tasks.c.project == project, tasks.c.id.in_(some))
+                query = select(tasks.c.id, tasks.c.image).where(tasks.c.project == project, among(tasks.c.id, some))
                 known = {row.id: row.image for row in connection.execute(query)}
                 fresh = [task for task in some if task not in known]
                 moved = [task for task in some if task in known and known[task] != wanted[task]]
@@ -169,7 +169,9 @@ class SqlTasks:
         if state is not None:
             query = query.where(tasks.c.state == state)
         found: builtins.list[Task] = []
-        queries = [query] if ids is None else [query.where(tasks.c.id.in_(some)) for some in chunks(sorted(set(ids)))]
+        queries = (
+            [query] if ids is None else [query.where(among(tasks.c.id, some)) for some in chunks(sorted(set(ids)))]
+        )
         with self._db.read() as connection:
             for part in queries:
                 found += [Task(**row._mapping) for row in connection.execute(part.limit(limit - len(found)))]
@@ -234,7 +236,7 @@ def _ever_labeled(project: int) -> Any:
 
 
 def _those(project: int, ids: Sequence[int]) -> Any:
-    return update(tasks).where(tasks.c.project == project, tasks.c.id.in_(ids))
+    return update(tasks).where(tasks.c.project == project, among(tasks.c.id, ids))
 
 
 def _state_of(image: str | None) -> dict[str, str]:
@@ -263,8 +265,8 @@ def _move(connection: Connection, project: int, images: Mapping[int, str | None]
 def _remove(connection: Connection, project: int, ids: Sequence[int]) -> int:
     removed = 0
     for some in chunks(sorted(ids)):
-        theirs = (marks.c.project == project, marks.c.task_id.in_(some))
+        theirs = (marks.c.project == project, among(marks.c.task_id, some))
         connection.execute(delete(marks).where(*theirs))
-        those = (tasks.c.project == project, tasks.c.id.in_(some))
+        those = (tasks.c.project == project, among(tasks.c.id, some))
         removed += connection.execute(delete(tasks).where(*those)).rowcount
     return removed

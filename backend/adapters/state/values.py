@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import and_, false
 
 Item = TypeVar("Item")
 
@@ -18,6 +20,16 @@ def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]
     """Pieces of at most `size` items."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def among(column: Any, ids: Sequence[int]) -> Any:
+    """`column IN (ids)`, with its bounds.
+
+    PostgreSQL knows nothing of a table that is just being filled, and without the bounds reads all of a project's rows.
+    """
+    if not ids:
+        return false()
+    return and_(column >= min(ids), column <= max(ids), column.in_(ids))
 
 
 def clean(text: str) -> str:
