@@ -95,7 +95,7 @@ def _server(services: Services) -> Iterator[Finding]:
         server = services.label_studio.server()
     except LabelStudioError as error:  # its text names the cure: unreachable, wrong kind of token, expired...
         fact, _, cure = str(error).rpartition("; ")
-        yield Finding("fail", fact or str(error), cure if fact else "correct LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY")
+        yield Finding("fail", fact, cure) if fact else Finding("fail", cure)
         return
     yield Finding("ok", f"Label Studio {server.version} answers; the token ({server.token}) is {server.user}'s")
 

@@ -14,14 +14,12 @@ from backend.core.domain import (
     Embedded,
     Failed,
     FeatureBatch,
-    FeatureSet,
     FeatureTable,
     Guess,
     Guesses,
     Head,
     JobView,
     LabelConfig,
-    Method,
     Prediction,
     Project,
     Publication,
@@ -35,10 +33,9 @@ from backend.core.domain import (
     Strategy,
     Task,
     TaskState,
-    TrainingOrder,
-    TrainingState,
     WorkerView,
 )
+from backend.core.training import FeatureSet, Method, TrainingOrder, TrainingState
 
 
 class LabelStudio(Protocol):
