@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from backend.adapters.state import State, open_state
+from backend.adapters.state.tables import metadata
 from backend.core.domain import LabelConfig, Project
+from tests.harness.postgres import Postgres
 
 CONFIG = LabelConfig("image", "choice", "image", ("cat", "dog", "fox"), True)
 
@@ -31,16 +35,37 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres").database())
 
 
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("schema") / "state.db"
+    open_state(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(postgres: Postgres) -> str:
+    """A database that one test at a time uses and empties."""
+    return postgres.database()
+
+
 @pytest.fixture
 def hand() -> Hand:
     """The clock of `state`."""
     return Hand()
 
 
-@pytest.fixture
-def state(database_url: str, hand: Hand) -> Iterator[State]:
-    """The stores on an empty database."""
-    opened = open_state(database_url, hand)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path, hand: Hand) -> Iterator[State]:
+    """The stores on an empty database of each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("filled_once"), tmp_path / "state.db")
+        opened = open_state(f"sqlite:///{tmp_path}/state.db", hand)
+    else:
+        opened = open_state(request.getfixturevalue("shared_postgres"), hand)
+        with opened.engine.begin() as connection:
+            names = ", ".join(metadata.tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     yield opened
     opened.close()
 
