@@ -207,7 +207,8 @@ class ImageSource:
         raise LabelStudioRefused(401, "Label Studio refuses our token for images; check LABEL_STUDIO_API_KEY")
 
     def _request(self, hop: _Hop) -> Any:
-        headers = {"User-Agent": "labelqueue", "Accept": "image/*", "Accept-Encoding": "identity"}
+        # Label Studio answers 406 to those who take images only
+        headers = {"User-Agent": "labelqueue", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         if hop.with_token:
             headers |= self._auth_headers()
         return self._pools[hop.trust].request(
