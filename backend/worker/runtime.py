@@ -99,6 +99,13 @@ class QueueWorker(SimpleWorker):
         elif not isinstance(error, SystemExit):
             log.error("job failed", error=one_line(error), exc_info=exc_info)
 
+    def handle_job_failure(
+        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = ""
+    ) -> None:
+        """RQ's bookkeeping, without the stack trace: it may hold what must not lie in Redis, and is in the log."""
+        error = one_line(self._error) if self._error else ""
+        super().handle_job_failure(job, queue, started_job_registry, error)
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """First signal: finish the job, then stop. RQ arranges that a second one stops at once."""
         self._stopping.set()

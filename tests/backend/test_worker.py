@@ -15,6 +15,10 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.adapters.rqjobs import RqJobs, at
+from backend.adapters.state import StateDown
+from backend.core.errors import BadSetting
+from backend.core.services import Services
+from backend.worker.runtime import run_worker
 from tests.harness.valkey import Valkey
 
 
@@ -78,7 +82,9 @@ def test_a_failure_is_shown_and_backs_off_and_the_worker_goes_on(workers):
     workers.start("--burst").wait(30)
     assert workers.log() == ["broken", "after", "left"]
     [view] = workers.jobs.jobs()
-    assert (view.key, view.state) == ("x", "failed")
+    assert (view.key, view.state, view.error) == ("x", "failed", "the label config has no Choices")
+    [stored] = workers.jobs.redis.scan_iter("rq:results:*")
+    assert b"Traceback" not in b"".join(str(item).encode() for item in workers.jobs.redis.xrange(stored))
     assert not workers.jobs.submit("broken", key="x")
 
 
@@ -215,3 +221,16 @@ def test_one_tick_a_second_finds_events_that_no_job_was_submitted_for(workers):
     workers.start()
     workers.jobs.push_event({"project": 99, "gone": "tasks", "ids": [1], "at": 1.0})
     workers.until(lambda: workers.jobs.backlog() == 0)
+
+
+def test_a_worker_waits_for_its_database_and_gives_up_on_a_wrong_setting(valkey):
+    answers: list[Exception] = [StateDown("not yet"), BadSetting("DATABASE_URL is wrong")]
+
+    def factory() -> Services:
+        raise answers.pop(0)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(BadSetting):
+        run_worker(factory, valkey.url, burst=True)
+    assert answers == []
+    assert signal.getsignal(signal.SIGTERM) is before
