@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LEAD = 64  # directions of the first look
 _SAMPLE = 8192  # rows that choose those directions
-_TILE = (512, 16384)
+_TILE = (128, 16384)
 _DENSE = 0.02  # with more pairs than this in doubt a tile is multiplied out
 _NEAR = 2e-5  # similarities this close to the threshold are decided in float64
 

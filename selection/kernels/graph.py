@@ -150,7 +150,7 @@ def nearest_by_cosine(
         return rows, cosines
     padded = -(-n // _GROUP) * _GROUP
     bank = tensor(unit).T
-    tile = max(1, min(1024, _TILE_BYTES // (4 * padded)))
+    tile = max(1, min(256, _TILE_BYTES // (4 * padded)))
     sims = torch.full((tile, padded), -2.0)  # the padding stays below every cosine
     for start in range(0, len(queries), tile):
         part = tensor(queries[start : start + tile])

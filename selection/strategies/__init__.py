@@ -6,6 +6,7 @@ from selection.strategies import badge as badge
 from selection.strategies import bilaf as bilaf
 from selection.strategies import coreset as coreset
 from selection.strategies import entropy as entropy
+from selection.strategies import graphcover as graphcover
 from selection.strategies import kmeans as kmeans
 from selection.strategies import least_confidence as least_confidence
 from selection.strategies import margin as margin

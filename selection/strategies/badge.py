@@ -22,7 +22,7 @@ _CLOSE = 1e-4  # a float32 distance under this share of both lengths is computed
 _SAME = 1e-12  # a float64 distance under this share is that of a copy
 
 
-@register("badge", needs={"probs"}, tags={"uncertainty", "conditions"})
+@register("badge", needs={"probs"}, tags={"uncertainty", "prefix", "conditions"})
 @dataclass(frozen=True)
 class Badge:
     """Images whose guessed label would move the head far, and each in another direction (gradient embeddings).

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from selection import parameters
 from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.balls import Balls
+from selection.kernels.blocks import blocks
 from selection.kernels.clean import require_finite
 from selection.registry import register
 
@@ -82,13 +83,13 @@ def _distance_to_others(balls: Balls, centers: IntArray, groups: IntArray) -> Fl
     import torch
 
     best = torch.full((len(centers),), -torch.inf)
-    own = torch.from_numpy(groups[centers])
-    every = torch.from_numpy(groups)
-    x = balls.unit[torch.from_numpy(centers)]
-    for start in range(0, len(groups), 8192):
-        sims = (x @ balls.unit[start : start + 8192].T).cpu()  # (m, block)
-        sims.masked_fill_(own[:, None] == every[None, start : start + 8192], -torch.inf)
-        best = torch.maximum(best, sims.max(1).values)
+    own, every = torch.from_numpy(groups[centers]), torch.from_numpy(groups)
+    for some in blocks(len(centers), 256):
+        x = balls.unit[torch.from_numpy(centers[some])]
+        for part in blocks(len(groups), 8192):
+            sims = (x @ balls.unit[part].T).cpu()  # (m, block)
+            sims.masked_fill_(own[some, None] == every[None, part], -torch.inf)
+            best[some] = torch.maximum(best[some], sims.max(1).values)
     out: NDArray[np.float64] = np.sqrt(np.maximum(2 - 2 * best.double().numpy(), 0))
     return out
 

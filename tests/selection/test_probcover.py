@@ -63,13 +63,13 @@ def test_picks_are_those_of_the_explicit_graph_through_several_radii(covered: li
 @pytest.mark.parametrize("spread", [0.05, 1.0])  # tiles where few pairs are in doubt, and where all are
 def test_degrees_are_the_definitions_with_and_without_the_first_look(spread: float) -> None:
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(40, 300))[rng.integers(40, size=700)] + rng.normal(size=(700, 300)) * spread).astype("f4")
+    x = (rng.normal(size=(40, 300))[rng.integers(40, size=260)] + rng.normal(size=(260, 300)) * spread).astype("f4")
     unit = x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
     apart = np.linalg.norm(unit[:, None] - unit[None], axis=2)
     delta = float(np.quantile(apart, 0.2))
     graph = apart < delta
     np.fill_diagonal(graph, False)
-    np.testing.assert_array_equal(Balls(x).degrees(np.arange(700), delta), graph.sum(0))
+    np.testing.assert_array_equal(Balls(x).degrees(np.arange(260), delta), graph.sum(0))
 
 
 def test_gains_never_grow_while_the_radius_stands_and_a_smaller_budget_is_a_prefix() -> None:
