@@ -1,0 +1,68 @@
+"""Each job calls its use case with the arguments that the use cases submit."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.worker import context, jobs
+from tests.backend.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    context.install(made.services, None)
+    yield made
+    context.install(None, None)
+    made.state.close()
+
+
+def test_the_jobs_carry_a_project_from_nothing_to_a_live_ranking(world):
+    project = world.connect(tasks=20).id
+    done: list[str] = []
+    for _ in range(50):
+        submitted = list(world.jobs.submitted)
+        world.asked()
+        if not submitted:
+            break
+        for name, arguments in submitted:
+            context.begin(f"job-{len(done)}")
+            jobs.JOBS[name](**arguments)
+            done.append(name)
+    assert {"embed", "cycle"} <= set(done)
+    assert world.services.tasks.counts(project).embedded == 20
+    assert world.services.rankings.live(project) is not None
+
+
+def test_every_job_takes_plain_json(world):
+    for name, job in jobs.JOBS.items():
+        kinds = {str(parameter.annotation) for parameter in inspect.signature(job).parameters.values()}
+        assert kinds <= {"int", "str"}, name
+
+
+def test_the_remaining_jobs_run_on_a_connected_project(world):
+    project = world.connect(tasks=5).id
+    world.embed_all()
+    jobs.cycle(project=project, reason="asked for")
+    world.jobs.push_event({"gone": "tasks", "project": 5, "ids": [1], "at": 1.0})
+    jobs.absorb()
+    assert world.jobs.backlog() == 0
+    for job in (jobs.sync, jobs.reconcile, jobs.publish, jobs.tidy):
+        job(project=project)
+    assert world.services.rankings.live(project) is not None
+
+
+def test_owners_of_leases_differ_by_job(world):
+    context.begin("one")
+    first = context.owner()
+    context.begin("two")
+    assert context.owner() != first
+
+
+def test_a_job_outside_a_worker_says_where_jobs_run():
+    with pytest.raises(RuntimeError, match="labelqueue worker"):
+        jobs.absorb()
