@@ -133,8 +133,9 @@ def tasks(
     if as_json:
         base.print_json([asdict(task) for task in listed])
         return
-    shown = base.table("Task", "State", "Label", "Image", "Reason", right=["Task"])
-    for task in listed:
-        label = task.label or ("skipped" if task.skipped else "")
-        shown.add_row(str(task.id), task.state, label, (task.image or "")[:100], task.reason)
-    base.console().print(shown if listed else "no such tasks")
+    rows = [
+        (str(task.id), task.state, task.label or "skipped" * task.skipped, (task.image or "")[:100], task.reason)
+        for task in listed
+    ]
+    columns = ("Task", "State", "Label", "Image", "Reason")
+    base.console().print(base.table(columns, rows, right=["Task"]) if rows else "no such tasks")

@@ -14,7 +14,7 @@ from backend.console import base
 if TYPE_CHECKING:
     from backend.core.doctor import Finding
     from backend.core.services import Services
-    from backend.core.status import ProjectStatus
+    from backend.core.status import ProjectStatus, QueueItem
     from backend.settings import Settings
 
 
@@ -79,11 +79,13 @@ def queue(
     if as_json:
         base.print_json([item.to_json() for item in items])
         return
-    shown = base.table("#", "Task", "Why", "Guess", "Image", right=["#", "Task"])
-    for item in items:
-        guess = f"{item.guess.choice} {item.guess.confidence:.0%}" if item.guess else ""
-        shown.add_row(str(item.position), str(item.task), item.note, guess, (item.image or "")[:80])
-    base.console().print(shown if items else "no order is live yet, or all of it is labeled: labelqueue status")
+    rows = [(str(item.position), str(item.task), item.note, _guess(item), (item.image or "")[:80]) for item in items]
+    shown = base.table(("#", "Task", "Why", "Guess", "Image"), rows, right=["#", "Task"])
+    base.console().print(shown if rows else "no order is live yet, or all of it is labeled: labelqueue status")
+
+
+def _guess(item: QueueItem) -> str:
+    return f"{item.guess.choice} {item.guess.confidence:.0%}" if item.guess else ""
 
 
 def strategies(as_json: base.AsJson = False) -> None:
@@ -94,11 +96,16 @@ def strategies(as_json: base.AsJson = False) -> None:
     if as_json:
         base.print_json([card.to_json() for card in cards])
         return
-    shown = base.table("Name", "What it does", "Needs", "Parameters")
-    for card in cards:
-        params = ", ".join(f"{name}={field['default']}" for name, field in card.params.items())
-        shown.add_row(card.name, card.summary, "labels" if "probs" in card.needs else "", params)
-    base.console().print(shown)
+    rows = [
+        (
+            card.name,
+            card.summary,
+            "labels" if "probs" in card.needs else "",
+            ", ".join(f"{name}={field['default']}" for name, field in card.params.items()),
+        )
+        for card in cards
+    ]
+    base.console().print(base.table(("Name", "What it does", "Needs", "Parameters"), rows))
 
 
 def doctor(
