@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 import selection
 from backend.core import audit, due, publish
 from backend.core.domain import FeatureTable, Guess, Guesses, Pick, Project, Ranking
-from backend.core.heads import Labels, Trained, train
+from backend.core.heads import Trained, train
+from backend.core.labels import Labels, read_labels
 from backend.core.services import Services
 
 log = structlog.get_logger()
@@ -32,7 +31,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     project = services.projects.get(project_id)
     stages = _Stages(services)
     table = services.features.load(project_id, project.features_version)
-    labels = _labels(services, project, table)
+    labels = read_labels(services, project, table)
     stages.done("load")
     if not np.any(labels.rows == selection.UNLABELED):
         log.info("every embedded task is labeled", project=project_id)
@@ -61,34 +60,6 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
     due.nudge(services, services.projects.get(project_id))
     return ranking
-
-
-def _labels(services: Services, project: Project, table: FeatureTable) -> Labels:
-    """Labels of unknown names (renamed classes, several choices) count as seen, but nothing is learnt from them."""
-    services.tasks.draw_audit(project.id, project.audit_share, services.options.seed)
-    labeled, skipped = services.tasks.labels(project.id)
-    classes = project.config.classes if project.config.single_choice else ()
-    number = {name: place for place, name in enumerate(classes)}
-    rows = np.full(len(table.task_ids), selection.UNLABELED, np.int64)
-    seen = {task: number.get(name, selection.SKIPPED) for task, name in labeled.items()}
-    seen |= dict.fromkeys(skipped, selection.SKIPPED)
-    places, found = _places(table, list(seen))
-    rows[places] = np.fromiter(seen.values(), np.int64, len(seen))[found]
-    drawn = np.zeros(len(rows), bool)
-    drawn[_places(table, sorted(services.tasks.audit(project.id)))[0]] = True
-    if project.audit_share == 0:  # switched off: what nobody has labeled goes back to the selector
-        drawn &= rows != selection.UNLABELED
-    text = "\n".join(f"{task}\t{name}" for task, name in sorted(labeled.items()))
-    digest = hashlib.sha256(f"{text}\n{sorted(skipped)}".encode()).hexdigest()[:16]
-    return Labels(rows, drawn, classes, digest)
-
-
-def _places(table: FeatureTable, tasks: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Rows of those tasks that have features, and which of the tasks they are."""
-    wanted = np.array(tasks, np.int64)
-    places = np.minimum(np.searchsorted(table.task_ids, wanted), len(table.task_ids) - 1)
-    found = table.task_ids[places] == wanted
-    return places[found], found
 
 
 def _order(

@@ -10,27 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-import selection
 from backend.core import audit
 from backend.core.domain import FeatureTable, Head, Project
+from backend.core.labels import Labels
 from backend.core.services import Services
 
 if TYPE_CHECKING:
     from selection.proxy.report import HeadReport
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """What people said of the pool's rows.
-
-    rows : (n,) class index, UNLABELED or SKIPPED; audit : (n,) whether the row belongs to the audit stream;
-    digest : of all labels and skips.
-    """
-
-    rows: NDArray[np.int64]
-    audit: NDArray[np.bool_]
-    classes: tuple[str, ...]
-    digest: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +34,7 @@ def train(
     labels: Labels,
 ) -> Trained | None:
     """Learn the classes from the labeled rows, but for the audit's; None while fewer than two classes have a label."""
-    known = np.where(labels.audit, selection.SKIPPED, labels.rows)
+    known = labels.trainable
     if len(np.unique(known[known >= 0])) < 2:
         return None
     import safetensors.numpy
