@@ -6,7 +6,7 @@ Its strength and its temperature are chosen out of fold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,15 +152,15 @@ def fit_linear(
     compact = np.searchsorted(seen, labels)
     problems, back = _rotate(features, mean, scale, compact, folds, device)
     judged = folds != NO_FOLD
-    chosen, temperature, held_out, start = _choose(problems, compact, folds, l2)
-    weights = _final(problems, chosen, start)  # (r + 1, c')
+    choice = _choose(problems, compact, folds, l2)
+    weights = _final(problems, choice)  # (r + 1, c')
     full = np.zeros((d, n_classes))
     full[:, seen] = back(weights[:-1]) / scale[:, None]
     bias[seen] = weights[-1] - mean @ full[:, seen]
     out_of_fold[judged] = -np.inf
-    out_of_fold[np.ix_(judged, seen)] = held_out[judged]
-    head = LinearHead(full.astype(np.float32), bias.astype(np.float32), temperature)
-    return HeadFit(head, out_of_fold, folds, chosen)
+    out_of_fold[np.ix_(judged, seen)] = choice.held_out[judged]
+    head = LinearHead(full.astype(np.float32), bias.astype(np.float32), choice.temperature)
+    return HeadFit(head, out_of_fold, folds, choice.l2)
 
 
 def probabilities(head: LinearHead, features: FloatArray, device: str = "cpu") -> Float32:
@@ -220,52 +220,74 @@ def _rotate(
     return Problems(inputs, targets, masks, spectrum, int(compact.max()) + 1), back
 
 
-def _choose(
-    problems: Problems, compact: IntArray, folds: IntArray, l2: float | None
-) -> tuple[float, float, Float64, Tensor]:
-    """Walk from strong to weak, each fit starting from the last; stop after two steps without gain.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """A strength, its temperature, the held-out logits (m, c) and the folds' weights (r + 1, folds, c)."""
 
-    Returns the strength, its temperature, the held-out logits (m, c) and a start for the fit on all labels.
-    """
+    l2: float
+    temperature: float
+    held_out: Float64
+    weights: Tensor
+
+
+def _choose(problems: Problems, compact: IntArray, folds: IntArray, l2: float | None) -> _Choice:
+    """The strength with the best held-out log loss, and what its folds say."""
+    m, r, c = len(compact), problems.inputs.shape[1], problems.n_classes
+    start = problems.inputs.new_zeros((r + 1, N_FOLDS, c))
+    if (folds == NO_FOLD).all():
+        return _Choice(USUAL_STRENGTH if l2 is None else l2, 1.0, np.full((m, c), np.nan), start)
+    if l2 is not None:
+        return _walk(problems, compact, folds, (l2,), start)
+    if m <= MANY:
+        return _walk(problems, compact, folds, STRENGTHS, start)
+    # two fifths of many labels tell strengths apart as well, for two fifths of the work
+    some = replace(problems, masks=problems.masks[:, :2])
+    found = _walk(some, compact, folds, STRENGTHS[2:], start[:, :2], patience=1)
+    again = found.weights.mean(1, keepdim=True).expand(-1, N_FOLDS, -1).contiguous()
+    return _walk(problems, compact, folds, (found.l2,), again)
+
+
+def _walk(
+    problems: Problems,
+    compact: IntArray,
+    folds: IntArray,
+    strengths: tuple[float, ...],
+    start: Tensor,
+    patience: int = 2,
+) -> _Choice:
+    """From strong to weak, each fit starting from the last, until `patience` steps bring no gain."""
     import torch
 
     from selection.proxy.solver import solve
 
-    judged = folds != NO_FOLD
-    c, (m, r) = problems.n_classes, problems.inputs.shape
-    start = problems.inputs.new_zeros((r + 1, N_FOLDS, c))
-    if not judged.any():
-        nothing = np.full((m, c), np.nan)
-        return USUAL_STRENGTH if l2 is None else l2, 1.0, nothing, start.mean(1, keepdim=True)
-    column = torch.from_numpy(np.maximum(folds, 0)).to(problems.inputs.device)
-    best: tuple[float, float, float, Float64, Tensor] | None = None
-    worse = 0
-    strengths: tuple[float, ...] = (l2,) if l2 is not None else STRENGTHS
-    patience = 2
-    if m > MANY and l2 is None:  # smooth evidence: no need to look far
-        strengths, patience = STRENGTHS[2:], 1
+    (m, r), n_folds = problems.inputs.shape, problems.masks.shape[1]
+    judged = (folds != NO_FOLD) & (folds < n_folds)
+    column = torch.from_numpy(np.clip(folds, 0, n_folds - 1)).to(problems.inputs.device)
+    row = torch.arange(m, device=column.device)
+    best: _Choice | None = None
+    least, worse = np.inf, 0
     for strength in strengths:
         start = solve(problems, strength, start)
-        logits = torch.addmm(start[r].reshape(-1), problems.inputs, start[:r].reshape(r, -1)).view(m, N_FOLDS, c)
-        picked = logits[torch.arange(m, device=column.device), column].double().cpu().numpy()
-        temperature, loss = fit_temperature(picked[judged], compact[judged])
+        flat = start.reshape(r + 1, -1)
+        logits = torch.addmm(flat[r], problems.inputs, flat[:r]).view(m, n_folds, -1)
+        held_out = logits[row, column].double().cpu().numpy()
+        temperature, loss = fit_temperature(held_out[judged], compact[judged])
         loss += np.log10(strength / USUAL_STRENGTH) ** 2 / judged.sum()  # a prior worth one label at a decade
-        if best is None or loss < best[0]:
-            best, worse = (loss, strength, temperature, picked, start), 0
+        if loss < least:
+            best, least, worse = _Choice(strength, temperature, held_out, start), loss, 0
         else:
             worse += 1
             if worse == patience:
                 break
     assert best is not None
-    return best[1], best[2], best[3], best[4].mean(1, keepdim=True)
+    return best
 
 
-def _final(problems: Problems, l2: float, start: Tensor) -> Float64:
-    """The fit on all labels, (r + 1, c)."""
-    from dataclasses import replace
-
+def _final(problems: Problems, choice: _Choice) -> Float64:
+    """The fit on all labels, (r + 1, c), starting from the folds' mean."""
     from selection.proxy.solver import solve
 
     everything = replace(problems, masks=problems.masks.new_ones((len(problems.masks), 1)))
-    out: Float64 = solve(everything, l2, start, tolerance=1e-5)[:, 0].double().cpu().numpy()
+    start = choice.weights.mean(1, keepdim=True)
+    out: Float64 = solve(everything, choice.l2, start, tolerance=1e-5)[:, 0].double().cpu().numpy()
     return out

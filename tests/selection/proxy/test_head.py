@@ -132,3 +132,14 @@ def test_copies_of_rows_and_constant_features_do_not_break_the_fit():
     probs = probabilities(fit.head, np.ones((1, 3), np.float32))
     assert np.isfinite(probs).all()
     assert probs[0, 0] > 0.5
+
+
+def test_the_short_search_of_many_labels_still_judges_all_of_them(monkeypatch):
+    features, labels = blobs(n=400, d=30)
+    full = fit_linear(features, labels, 4, seed=0)
+    monkeypatch.setattr("selection.proxy.head.MANY", 100)
+    short = fit_linear(features, labels, 4, seed=0)
+    assert np.isfinite(short.out_of_fold).all()
+    agree = short.out_of_fold.argmax(1) == full.out_of_fold.argmax(1)
+    assert agree.mean() > 0.95
+    assert (short.out_of_fold.argmax(1) == labels).mean() > 0.9
