@@ -118,6 +118,11 @@ class RealLabelQueue:
             _end(worker, signal.SIGKILL)
         self.workers.clear()
 
+    def kill9_web(self) -> None:
+        assert self.web is not None
+        _end(self.web, signal.SIGKILL)
+        self.web = None
+
     def stop_workers(self) -> None:
         for worker in self.workers:
             _end(worker, signal.SIGTERM)
