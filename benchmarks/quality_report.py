@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+ENOUGH = 5
+"""Draws below which nothing is marked: at two, one difference in twenty is 'shown' by an interval of luck."""
+
 Curves = dict[str, dict[int, NDArray[np.float64]]]  # strategy -> seed -> values
 
 
@@ -35,7 +38,7 @@ def write(kept: Path, data: str, docs: Path, per_class: Sequence[int], batch: in
         f"Measured by `python -m benchmarks.quality` on the images of `{data}`; features: EfficientNet-Lite0, 128 px.",
         "Each draw takes 80% of the images as the pool; accuracy is that on held-out images, in per cent. `+x ± y` is",
         "the difference to `random` on the same draws and its 95% interval (paired t): **bold** is above random,",
-        "_italic_ is below, plain cannot be told apart from it. Your images may rank them otherwise:",
+        "_italic_ is below, plain cannot be told apart from it (or has fewer than 5 draws). Your images may rank them otherwise:",
         "run this on a folder of your own.",
     ]
     for head, title in (("linear", "a linear probe"), ("auto", "the `auto` head")):
@@ -61,9 +64,9 @@ def paired(curves: Curves, name: str) -> tuple[NDArray[np.float64], NDArray[np.f
     return gaps.mean(axis=0), half, len(seeds)
 
 
-def shown(gap: float, half: float) -> str:
-    """A difference with its interval, marked by what it shows."""
-    mark = "**" if gap > half else "_" if gap < -half else ""
+def shown(gap: float, half: float, draws: int) -> str:
+    """A difference with its interval, marked by what it shows once there are enough draws."""
+    mark = "" if draws < ENOUGH else "**" if gap > half else "_" if gap < -half else ""
     return f"{mark}{gap:+.1f} ± {half:.1f}{mark}"
 
 
@@ -80,7 +83,7 @@ def once_table(curves: Curves, per_class: Sequence[int]) -> list[str]:
     out.append("| random | " + " | ".join(f"{v:.1f}" for v in mean) + f" | {len(curves['random'])} |")
     for name in order(curves):
         gap, half, n = paired(curves, name)
-        cells = " | ".join(shown(g, h) for g, h in zip(gap, half, strict=True))
+        cells = " | ".join(shown(g, h, n) for g, h in zip(gap, half, strict=True))
         out.append(f"| {name} | {cells} | {n} |")
     return out
 
@@ -97,8 +100,8 @@ def game_table(game: Curves, batch: int) -> list[str]:
     for name in order(game):
         gap, half, n = paired(game, name)
         area, width, _ = paired(areas(game), name)
-        cells = " | ".join(shown(gap[s - 1], half[s - 1]) for s in stops)
-        out.append(f"| {name} | {shown(float(area), float(width))} | {cells} | {n} |")
+        cells = " | ".join(shown(gap[s - 1], half[s - 1], n) for s in stops)
+        out.append(f"| {name} | {shown(float(area), float(width), n)} | {cells} | {n} |")
     return out
 
 
@@ -110,8 +113,8 @@ def areas(game: Curves) -> Curves:
 def verdicts(once: dict[str, Curves], game: Curves, per_class: Sequence[int], batch: int) -> list[str]:
     """In words: who does not beat random."""
     out = ["## Plainly", ""]
-    if not order(game):
-        return [*out, "Fewer than two draws: nothing can be said yet."]
+    if len(game["random"]) < ENOUGH:
+        return [*out, f"Only {len(game['random'])} draws so far; {ENOUGH} are asked for before anything is claimed."]
     for head, curves in once.items():
         for i, each in enumerate(per_class):
             weak = [n for n in order(curves) if paired(curves, n)[0][i] <= paired(curves, n)[1][i]]
