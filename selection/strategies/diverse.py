@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,7 @@ def _near_distance(features: FloatArray, percentile: float, device: str) -> floa
         squared[rows[inside] - part.start, inside] = torch.inf
         near = torch.minimum(near, squared.min(0).values)
     found = float(np.percentile(near.sqrt().cpu().numpy().astype(np.float64), percentile))
-    return max(found, _ROUNDING * float(norms.max()) ** 0.5)  # products see copies at a tiny distance
+    return max(found, _ROUNDING * math.sqrt(float(norms.max())))  # products see copies at a tiny distance
 
 
 def _sift(
