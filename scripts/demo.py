@@ -7,7 +7,6 @@ first ranking is live and says where to look. Environment: IMAGES (a folder), LA
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -28,7 +27,8 @@ from scripts.demo_images import DemoError, Images, drawn_digits, own_images
 from scripts.label_studio_server import EMAIL, ROOT, LabelStudioServer, LabelStudioStartError
 
 HOME = ROOT / ".demo"
-FIRST_RANKING_LIMIT = 1800.0  # seconds without any progress before we give up
+SILENT_LIMIT = 900.0  # seconds without progress before we give up
+FAILING_LIMIT = 60.0  # the same while a job fails again and again
 console = Console(highlight=False)
 
 
@@ -88,6 +88,10 @@ class LabelQueueUp:
         if done.returncode:
             raise DemoError(f"labelqueue {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
         return done.stdout
+
+    def status(self, project: int) -> dict[str, Any]:
+        """What `labelqueue status PROJECT --json` shows, asked over HTTP because it is asked often."""
+        return dict(httpx.get(f"{self.url}/api/projects/{project}", timeout=30).raise_for_status().json())
 
     def stop(self) -> None:
         if self.process is None:
@@ -157,7 +161,7 @@ def _sent(answer: httpx.Response) -> dict[str, Any]:
 
 
 def wait_for_ranking(queue: LabelQueueUp, project: int) -> dict[str, Any]:
-    """Show progress until the first ranking is live; the last status."""
+    """Show progress until the first ranking is live; the last status. What keeps failing is shown, then raised."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -170,19 +174,21 @@ def wait_for_ranking(queue: LabelQueueUp, project: int) -> dict[str, Any]:
         seen, since = -1, time.monotonic()
         while True:
             queue.check()
-            status = dict(json.loads(queue.run("status", str(project), "--json")))
+            status = queue.status(project)
             done = status["embedded"] + status["failed"]
+            errors = [job["error"] for job in status["jobs"] if job["state"] == "failed"]
             if status["live"] is not None:
                 bar.update(row, description="the first ranking is live", completed=done, total=status["tasks"])
                 return status
-            ready = bool(status["tasks"]) and done >= status["tasks"]
-            words = "ranking the images" if ready else "looking at the images"
+            words = "ranking the images" if status["tasks"] and done >= status["tasks"] else "looking at the images"
+            if errors:
+                words = f"trying again: {errors[0][:80]}"
             bar.update(row, description=words, completed=done, total=status["tasks"] or None)
             if done != seen:
                 seen, since = done, time.monotonic()
-            elif time.monotonic() - since > FIRST_RANKING_LIMIT:
-                raise DemoError(f"no progress for {FIRST_RANKING_LIMIT / 60:.0f} minutes; see {queue.log}")
-            time.sleep(1)
+            elif time.monotonic() - since > (FAILING_LIMIT if errors else SILENT_LIMIT):
+                raise DemoError(f"no progress; {errors[0] if errors else 'nothing is reported'}; see {queue.log}")
+            time.sleep(0.5)
 
 
 def tell(home: DemoHome, server: LabelStudioServer, queue: LabelQueueUp, project: int, status: dict[str, Any]) -> None:
