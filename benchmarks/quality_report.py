@@ -38,8 +38,8 @@ def write(kept: Path, data: str, docs: Path, per_class: Sequence[int], batch: in
         f"Measured by `python -m benchmarks.quality` on the images of `{data}`; features: EfficientNet-Lite0, 128 px.",
         "Each draw takes 80% of the images as the pool; accuracy is that on held-out images, in per cent. `+x ± y` is",
         "the difference to `random` on the same draws and its 95% interval (paired t): **bold** is above random,",
-        "_italic_ is below, plain cannot be told apart from it (or has fewer than 5 draws). Your images may rank them otherwise:",
-        "run this on a folder of your own.",
+        "_italic_ is below, plain cannot be told apart from it (or has fewer than 5 draws).",
+        "Your images may rank them otherwise: run this on a folder of your own.",
     ]
     for head, title in (("linear", "a linear probe"), ("auto", "the `auto` head")):
         text += ["", f"## Chosen at one go, without labels: {title}", ""]
