@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-from backend.core.ports import Embedder
+from backend.core.ports import Embedder, Trainer
 from backend.core.services import Options, Services
 from backend.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.adapters.images import ImageSource
 
 
 class SystemClock:
@@ -36,7 +40,10 @@ def services(settings: Settings) -> Services:
         jobs=RqJobs(settings.redis_url),
         label_studio=label_studio,
         clock=SystemClock(),
-        embedder=cache(lambda: _embedder(settings, label_studio.auth_headers)),
+        feature_sets=state.feature_sets,
+        embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio.auth_headers, checkpoint)),
+        trainer=cache(lambda: _trainer(settings, label_studio.auth_headers)),
+        gpu=_has_gpu,
         options=options(settings),
     )
 
@@ -53,15 +60,14 @@ def options(settings: Settings) -> Options:
         min_interval=settings.min_interval,
         preannotate=settings.preannotate,
         seed=settings.seed,
+        backbone=settings.backbone,
     )
 
 
-def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> Embedder:
-    from backend.adapters.backbone import DEFAULT
-    from backend.adapters.embedder import open_embedder
+def _images(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> ImageSource:
     from backend.adapters.images import ImageSource
 
-    images = ImageSource(
+    return ImageSource(
         label_studio_url=settings.label_studio_url,
         auth_headers=auth_headers,
         allowed_hosts=settings.image_hosts,
@@ -69,10 +75,34 @@ def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]])
         max_bytes=int(settings.max_image_mb * 2**20),
         max_pixels=settings.max_image_pixels,
     )
+
+
+def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]], checkpoint: str) -> Embedder:
+    from backend.adapters.backbone import DEFAULT
+    from backend.adapters.embedder import open_embedder
+
     return open_embedder(
-        images,
-        backbone=settings.backbone or DEFAULT,
+        _images(settings, auth_headers),
+        backbone=checkpoint or settings.backbone or DEFAULT,
         pixels=settings.image_size,
         device=settings.device,
         precision=settings.precision,
     )
+
+
+def _trainer(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> Trainer:
+    from backend.adapters.finetune import open_trainer
+
+    return open_trainer(
+        _images(settings, auth_headers),
+        storage_url=settings.storage_url,
+        backbone=settings.backbone,
+        pixels=settings.image_size,
+        device=settings.device,
+    )
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

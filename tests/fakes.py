@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +29,7 @@ from backend.core.domain import (
     WorkerView,
 )
 from backend.core.errors import LabelStudioDown, LabelStudioError, LabelStudioRefused, QueueDown
+from backend.core.training import TrainingOrder, TrainingState
 
 CONFIG = LabelConfig("image", "digit", "img", ("zero", "one", "two"), True)
 LABEL_CONFIG = (
@@ -293,6 +294,27 @@ class FakeEmbedder:
                 yield Failed(task, "the image is truncated")
             else:
                 yield Embedded(task, self.vector(task), f"{task:064x}")
+
+
+@dataclass
+class FakeTrainer:
+    """Trains `per_slice` epochs a call and names a checkpoint; `orders` is what it was told."""
+
+    total: int = 4
+    per_slice: int = 2
+    orders: list[TrainingOrder] = field(default_factory=list)
+    done: dict[str, int] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+
+    def slice(self, order: TrainingOrder, *, seconds: float, cancelled: Callable[[], bool]) -> TrainingState:
+        self.orders.append(order)
+        reached = min(self.done.get(order.run, 0) + self.per_slice, self.total)
+        self.done[order.run] = reached
+        epochs = [{"loss": 1.0, "held_out_loss": 1.0, "accuracy": 0.5, "seconds": 3.0}] * reached
+        return TrainingState(tuple(epochs), self.total, reached == self.total, f"{order.run}.safetensors")
+
+    def drop(self, run: str) -> None:
+        self.dropped.append(run)
 
 
 @dataclass

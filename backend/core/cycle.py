@@ -58,6 +58,8 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     stages.done("store")
     published = publish.publish(services, project_id, ranking)
     log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
+    if trained:
+        services.jobs.submit("consider", key=f"consider:{project_id}", project=project_id)
     due.nudge(services, services.projects.get(project_id))
     return ranking
 

@@ -165,6 +165,11 @@ class Backbone:
     dims: int
     pixels: int  # side of the square input
 
+    @property
+    def tag(self) -> str:
+        """What a feature version is compared by."""
+        return f"{self.name}@{self.digest[:12]}/{self.pixels}px"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from backend.core import renewal
 from backend.core.domain import Counts, Project, Ranking
 from backend.core.services import Services
 
 SLOTS = 16  # embedding jobs of a project that may wait at once
-LOOK_EVERY = 5.0  # seconds between looks at a project that nothing nudged
+LOOK_EVERY = 2.0  # seconds between looks at a project that nothing nudged
 
 
 def tick(services: Services) -> None:
@@ -21,6 +22,7 @@ def tick(services: Services) -> None:
             services.jobs.submit("reconcile", key=f"reconcile:{project.id}", project=project.id)
         if services.jobs.hit(f"look:{project.id}", LOOK_EVERY):
             nudge(services, project)
+            renewal.nudge_current(services, project.id)
 
 
 def nudge(services: Services, project: Project) -> None:

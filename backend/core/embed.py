@@ -26,10 +26,9 @@ def embed(services: Services, project_id: int, owner: str) -> int:
     project = services.projects.get(project_id)
     claimed = services.tasks.claim(project_id, owner, options.shard_size, options.lease)
     if not claimed:
-        due.nudge(services, project)
         return 0
     try:
-        embedder = services.embedder()
+        embedder = services.embedder(services.feature_sets.get(project_id, project.features_version).checkpoint)
         if not _same_backbone(services, project, embedder.backbone):
             due.nudge(services, services.projects.get(project_id))
             return 0
@@ -99,13 +98,12 @@ def _store(
 
 def _same_backbone(services: Services, project: Project, backbone: Backbone) -> bool:
     """Whether the worker's backbone made this version; if not, start the next version, for features never mix."""
-    tag = f"{backbone.name}@{backbone.digest[:12]}/{backbone.pixels}px"
-    if project.backbone == tag:
+    if project.backbone == backbone.tag:
         return True
     if not project.backbone:
-        services.projects.update(project.id, backbone=tag)
+        services.projects.update(project.id, backbone=backbone.tag)
         return True
-    log.warning("backbone changed: embedding anew", project=project.id, before=project.backbone, now=tag)
-    services.projects.update(project.id, backbone=tag, features_version=project.features_version + 1)
+    log.warning("backbone changed: embedding anew", project=project.id, before=project.backbone, now=backbone.tag)
+    services.feature_sets.begin_plain(project.id, backbone.tag, services.clock.now())
     services.tasks.reset(project.id)
     return False

@@ -210,6 +210,10 @@ class Tasks(Protocol):
         """How many tasks got, lost or changed their label (or skip) after `at`."""
         ...
 
+    def changed_tasks(self, project: int, at: float) -> set[int]:
+        """The tasks that `changed_since` counts."""
+        ...
+
     def draw_audit(self, project: int, share: float, seed: int) -> None:
         """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
         ...

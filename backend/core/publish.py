@@ -34,6 +34,11 @@ def publish(services: Services, project_id: int, ranking: Ranking | None = None)
         return {}
     started = services.clock.now()
     attempt = services.rankings.begin_publication(project_id, ranking.id, started)
+    if live is None:  # after a wiped database the numbers start over, and an old version must not be added to
+        taken = services.label_studio.versions(project.ls_id)
+        while attempt.model_version in taken:
+            services.rankings.set_publication(attempt.id, "deleted", reason="Label Studio has that version already")
+            attempt = services.rankings.begin_publication(project_id, ranking.id, started)
     try:
         _import(services, project, ranking, attempt)
         imported = services.clock.now()

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backend.core.pools import Pools
-from backend.core.ports import Clock, Embedder, FeatureStore, Jobs, LabelStudio, Projects, Rankings, Tasks
+from backend.core.ports import (
+    Clock,
+    Embedder,
+    FeatureSets,
+    FeatureStore,
+    Jobs,
+    LabelStudio,
+    Projects,
+    Rankings,
+    Tasks,
+    Trainer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,8 @@ class Options:
     min_interval: float = 5.0
     preannotate: bool = True
     seed: int = 0
+    backbone: str = ""  # name or path from the settings; "": the one that comes with the program
+    renewal_shards: int = 4  # parts in which a new feature version is embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,9 @@ class Services:
     jobs: Jobs
     label_studio: LabelStudio
     clock: Clock
-    embedder: Callable[[], Embedder]
+    feature_sets: FeatureSets
+    embedder: Callable[[str], Embedder]  # of a checkpoint's key; "": the backbone as it comes
+    trainer: Callable[[], Trainer]
+    gpu: Callable[[], bool]
     options: Options
     pools: Pools = field(default_factory=Pools)

@@ -30,7 +30,7 @@ def embed(project: int, slot: int) -> None:
 
     services = context.services()
     if run(services, project, context.owner()):
-        context.set_device(services.embedder().device)
+        context.set_device(services.embedder("").device)
 
 
 def cycle(project: int, reason: str) -> None:
@@ -61,6 +61,35 @@ def absorb() -> None:
     run(context.services())
 
 
+def consider(project: int) -> None:
+    """Measure the features and note whether they should be renewed."""
+    from backend.core.renewal import consider as run
+
+    run(context.services(), project)
+
+
+def train(project: int, version: int) -> None:
+    """One slice of a fine-tuning."""
+    from backend.core.finetune import train as run
+
+    run(context.services(), project, version)
+
+
+def embed_version(project: int, version: int, shard: int) -> None:
+    """Embed a part of a new feature version."""
+    from backend.core.reembed import embed_version as run
+
+    run(context.services(), project, version, shard)
+
+
+def judge(project: int, version: int) -> None:
+    """Accept or reject a new feature version."""
+    from backend.core.reembed import judge as run
+
+    run(context.services(), project, version)
+
+
+RENEWAL = (consider, train, embed_version, judge)
 JOBS: Mapping[str, Callable[..., None]] = {
-    job.__name__: job for job in (sync, reconcile, embed, cycle, publish, tidy, absorb)
+    job.__name__: job for job in (sync, reconcile, embed, cycle, publish, tidy, absorb, *RENEWAL)
 }

@@ -53,6 +53,9 @@ def main(redis_url: str, folder: Path, burst: bool) -> None:
             RqJobs(redis_url),
             FakeLabelStudio(),
             FixedClock(),
+            state.feature_sets,
+            cast("Any", None),
+            cast("Any", None),
             cast("Any", None),
             Options(),
         )

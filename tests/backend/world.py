@@ -10,7 +10,7 @@ from backend.core import cycle, embed, sync
 from backend.core.domain import Project
 from backend.core.register import register
 from backend.core.services import Options, Services
-from tests.fakes import LABEL_CONFIG, FakeEmbedder, FakeFeatures, FakeJobs, FakeLabelStudio, FixedClock
+from tests.fakes import LABEL_CONFIG, FakeEmbedder, FakeFeatures, FakeJobs, FakeLabelStudio, FakeTrainer, FixedClock
 
 LS_ID = 5
 KEY = f"{LS_ID}.1700000000"
@@ -26,6 +26,7 @@ class World:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     clock: FixedClock = field(default_factory=FixedClock)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    trainer: FakeTrainer = field(default_factory=FakeTrainer)
     features: FakeFeatures = field(default_factory=FakeFeatures)
     options: Options = field(default_factory=lambda: Options(shard_size=8, chunk_size=4))
 
@@ -39,7 +40,10 @@ class World:
             self.jobs,
             self.ls,
             self.clock,
-            lambda: self.embedder,
+            self.state.feature_sets,
+            lambda checkpoint: self.embedder,
+            lambda: self.trainer,
+            lambda: False,
             self.options,
         )
 

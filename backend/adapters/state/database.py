@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from backend.adapters.state.engine import Database, StateError, make_engine, sqlite_file
+from backend.adapters.state.feature_sets import SqlFeatureSets
 from backend.adapters.state.projects import SqlProjects
 from backend.adapters.state.rankings import SqlRankings
 from backend.adapters.state.tasks import SqlTasks
@@ -26,6 +27,7 @@ class State:
     projects: SqlProjects
     tasks: SqlTasks
     rankings: SqlRankings
+    feature_sets: SqlFeatureSets
     engine: Engine
 
     def ping(self) -> None:
@@ -56,7 +58,7 @@ def open_state(database_url: str, now: Callable[[], float] = time.time) -> State
             _migrate(connection)
         on_failure.pop_all()
     database = Database(engine, now)
-    return State(SqlProjects(database), SqlTasks(database), SqlRankings(database), engine)
+    return State(SqlProjects(database), SqlTasks(database), SqlRankings(database), SqlFeatureSets(database), engine)
 
 
 def _make_file(engine: Engine, file: Path) -> None:

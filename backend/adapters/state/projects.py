@@ -25,6 +25,8 @@ SETTABLE = (
     "synced_at",
     "backbone",
     "audit_share",
+    "renewal",
+    "calibrate",
 )
 
 

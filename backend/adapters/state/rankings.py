@@ -68,6 +68,17 @@ class SqlRankings:
             row = connection.execute(newest).first()
         return None if row is None else _head(row)
 
+    def heads(self, project: int, features_version: int) -> list[Head]:
+        """All heads on these features, oldest first."""
+        mine = (heads.c.project == project, heads.c.features_version == features_version)
+        with self._db.read() as connection:
+            return [_head(row) for row in connection.execute(select(heads).where(*mine).order_by(heads.c.id))]
+
+    def update_report(self, head: int, report: Mapping[str, Any]) -> None:
+        """Replace a head's report."""
+        with self._db.write() as connection:
+            connection.execute(update(heads).where(heads.c.id == head).values(report=dict(report)))
+
     def head(self, head: int) -> tuple[Head, bytes]:
         """Record and weights. Raises `UnknownHead`."""
         with self._db.read() as connection:

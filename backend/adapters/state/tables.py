@@ -52,6 +52,8 @@ projects = Table(
     Column("synced_at", Double),
     Column("strategy_changed_at", Double, nullable=False),
     Column("backbone", String, nullable=False),
+    Column("renewal", String(7)),  # null: auto with a GPU, else suggest
+    Column("calibrate", Boolean, nullable=False, server_default=false()),
     Column("audit_share", Double, nullable=False, server_default=text("0.05")),
     sqlite_autoincrement=True,
 )
@@ -131,6 +133,25 @@ heads = Table(
     Column("created_at", Double, nullable=False),
     Index("ix_heads_project", "project", "id"),
     sqlite_autoincrement=True,
+)
+
+feature_sets = Table(
+    "feature_sets",
+    metadata,
+    _of_project(primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("backbone", String, nullable=False),
+    Column("checkpoint", String, nullable=False),
+    Column("method", String(5)),
+    Column("base", Integer),
+    Column("labels", Integer, nullable=False),
+    Column("labels_digest", String, nullable=False),
+    Column("held_out", JSON, nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
 )
 
 rankings = Table(

@@ -129,11 +129,14 @@ class SqlTasks:
         with self._db.write(project) as connection:
             return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
 
-    def reset(self, project: int) -> None:
-        """Every task that has an image becomes pending (new feature version)."""
-        every = update(tasks).where(tasks.c.project == project, tasks.c.image.is_not(None))
+    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
+        """Every task (or these) that has an image becomes pending: the live version lacks its features."""
+        every = update(tasks).where(tasks.c.project == project)
+        chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
+        values = {**_ANEW, "state": "pending", "reason": ""}
         with self._db.write(project) as connection:
-            connection.execute(every.values(**{**_ANEW, "state": "pending", "reason": ""}))
+            for query in chosen:
+                connection.execute(query.where(tasks.c.image.is_not(None)).values(**values))
 
     def counts(self, project: int) -> Counts:
         """Tasks by state and class: two grouped queries that read indexes and labeled tasks only."""
@@ -184,6 +187,12 @@ class SqlTasks:
         query = select(func.count()).select_from(tasks).where(tasks.c.project == project, tasks.c.changed_at > at)
         with self._db.read() as connection:
             return connection.execute(query).scalar_one()
+
+    def changed_tasks(self, project: int, at: float) -> set[int]:
+        """The tasks that `changed_since` counts."""
+        query = select(tasks.c.id).where(tasks.c.project == project, tasks.c.changed_at > at)
+        with self._db.read() as connection:
+            return set(connection.execute(query).scalars())
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
         """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""

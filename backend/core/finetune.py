@@ -1,0 +1,138 @@
+"""One slice of a fine-tuning: the order is made anew from the state each time, and always the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from backend.core import renewal
+from backend.core.domain import FeatureTable, Project
+from backend.core.labels import Labels, read_labels
+from backend.core.services import Services
+from backend.core.training import Example, FeatureSet, TrainingOrder, TrainingState
+
+log = structlog.get_logger()
+
+SLICE_SECONDS = 20.0  # after so long the worker looks for more urgent jobs, between two epochs
+
+
+def train(services: Services, project_id: int, version: int) -> TrainingState | None:
+    """Go on with the fine-tuning of this version for a slice; when it is done, hand over to embedding.
+
+    None if it is no longer under way. An error of the training (no memory even at batch 1, broken images) marks the
+    version failed with its reason; a killed worker's slice is run again.
+    """
+    current = services.feature_sets.get(project_id, version)
+    if current.state != "training":
+        return None
+    order = make_order(services, current)
+
+    def cancelled() -> bool:
+        return services.feature_sets.get(project_id, version).state != "training"
+
+    state = services.trainer().slice(order, seconds=SLICE_SECONDS, cancelled=cancelled)
+    services.jobs.progress(len(state.epochs), state.total)
+    if cancelled():
+        return state
+    report = {
+        **current.report,
+        "epochs": [dict(epoch) for epoch in state.epochs],
+        "planned": state.total,
+        "train_seconds": sum(epoch["seconds"] for epoch in state.epochs),
+        "pseudo": sum(example.weight < 1 for example in order.train),
+    }
+    done = state.finished
+    updated = services.feature_sets.update(
+        project_id,
+        version,
+        at=services.clock.now(),
+        report=report,
+        checkpoint=state.checkpoint,
+        state="embedding" if done else "training",
+    )
+    if done:
+        services.trainer().drop(order.run)
+        log.info("fine-tuned", project=project_id, version=version, epochs=len(state.epochs))
+    renewal.nudge(services, updated)
+    return state
+
+
+def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
+    """What to train on: the labels that were there when the renewal began, less the held-out ones and the audit's.
+
+    Labels that came later are left out, so that a killed job goes on from the same order; with the project's switch
+    on, ActiveDC's expansion is added with weights below 1.
+    """
+    project = services.projects.get(current.project)
+    table = services.features.load(project.id, current.base or project.features_version)
+    labels = read_labels(services, project, table)
+    kept = _labels_then(services, current, table, labels)
+    held_out = renewal.rows_of(table, current.held_out)
+    images = _images(services, project, table.task_ids[kept >= 0].tolist())
+    train_rows: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(kept >= 0), held_out).astype(np.int64)
+    examples = _examples(table, train_rows, kept, images)
+    if project.calibrate:
+        examples += _expansion(services, project, table, kept, train_rows, len(labels.classes))
+    return TrainingOrder(
+        run=f"p{project.id}-v{current.version}",
+        backbone=services.options.backbone,
+        method=current.method or "lp-ft",
+        classes=labels.classes,
+        train=tuple(examples),
+        held_out=tuple(_examples(table, held_out, kept, images)),
+        seed=services.options.seed,
+    )
+
+
+def _labels_then(services: Services, current: FeatureSet, table: FeatureTable, labels: Labels) -> NDArray[np.int64]:
+    """Labels (n,) to train on: those whose task was labeled before the renewal began."""
+    later = services.tasks.changed_tasks(current.project, current.created_at)
+    kept = labels.trainable.copy()
+    kept[renewal.rows_of(table, sorted(later))] = -1
+    return kept
+
+
+def _images(services: Services, project: Project, tasks: Sequence[int]) -> dict[int, str]:
+    found = services.tasks.list(project.id, ids=tasks, limit=max(len(tasks), 1))
+    return {task.id: task.image for task in found if task.image is not None}
+
+
+def _examples(
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    images: dict[int, str],
+) -> list[Example]:
+    pairs = zip(table.task_ids[rows].tolist(), labels[rows].tolist(), strict=True)
+    return [Example(task, images[task], label) for task, label in pairs if task in images and label >= 0]
+
+
+def _expansion(
+    services: Services,
+    project: Project,
+    table: FeatureTable,
+    labels: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    n_classes: int,
+) -> list[Example]:
+    """ActiveDC's pseudo-labeled rows, from the training labels alone; held-out and audit rows are not candidates."""
+    from selection.proxy.calibrate import expand
+
+    drawn = services.tasks.audit(project.id)
+    blocked = renewal.rows_of(table, sorted(drawn))
+    known = np.where(np.isin(np.arange(len(labels)), rows), labels, np.where(labels >= 0, -2, -1))
+    known[blocked] = -2
+    digest = hashlib.blake2b(f"{services.options.seed}:{project.id}".encode(), digest_size=8).digest()
+    rng = np.random.default_rng(int.from_bytes(digest, "big"))
+    found = expand(table.vectors, known, n_classes, rng)
+    tasks = table.task_ids[found.rows].tolist()
+    images = _images(services, project, tasks)
+    return [
+        Example(task, images[task], label, weight)
+        for task, label, weight in zip(tasks, found.labels.tolist(), found.weights.tolist(), strict=True)
+        if task in images
+    ]

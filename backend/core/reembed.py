@@ -1,0 +1,129 @@
+"""The second half of a renewal: embed the pool as the new version beside the live one, then accept or reject it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import structlog
+
+from backend.core import renewal
+from backend.core.domain import Embedded, Failed, FeatureBatch, FeatureTable
+from backend.core.labels import read_labels
+from backend.core.services import Services
+from backend.core.training import FeatureSet
+from selection.proxy.acceptance import Comparison, compare
+
+log = structlog.get_logger()
+
+SLICE = 512  # tasks after which a shard makes room for more urgent jobs
+
+
+def embed_version(services: Services, project_id: int, version: int, shard: int) -> int:
+    """Embed some of this shard's tasks with the new weights; returns how many are done by this call.
+
+    A shard holds the tasks whose id is `shard` modulo the number of shards. What is stored is not embedded again, so
+    that the job can be killed and run anew; the live version is not touched. The last shard to finish hands over.
+    """
+    current = services.feature_sets.get(project_id, version)
+    if current.state != "embedding":
+        return 0
+    todo = missing(services, current)
+    mine = [task for task in todo if task % services.options.renewal_shards == shard][:SLICE]
+    if mine:
+        found = services.tasks.list(project_id, ids=mine, limit=len(mine))
+        embedder = services.embedder(current.checkpoint)
+        items = [(task.id, task.image) for task in found if task.image is not None]
+        failed = _store(services, current, embedder.embed(items), len(items))
+        if failed:
+            report = {**current.report, "unread": [*current.report.get("unread", []), *failed]}
+            current = services.feature_sets.update(project_id, version, at=services.clock.now(), report=report)
+    if not missing(services, current):
+        tag = services.embedder(current.checkpoint).backbone.tag
+        current = services.feature_sets.update(
+            project_id, version, at=services.clock.now(), state="judging", backbone=tag
+        )
+    renewal.nudge(services, current)
+    return len(mine)
+
+
+def missing(services: Services, current: FeatureSet) -> list[int]:
+    """Tasks with features in the version it began from, none in this one, and an image that could be read."""
+    live = services.features.load(current.project, services.projects.get(current.project).features_version)
+    have = services.features.load(current.project, current.version)
+    unread = np.array([item["task"] for item in current.report.get("unread", [])], np.int64)
+    absent = np.setdiff1d(live.task_ids, np.union1d(have.task_ids, unread), assume_unique=False)
+    return [int(task) for task in absent]
+
+
+def judge(services: Services, project_id: int, version: int) -> Comparison | None:
+    """Accept the version if it is better on unseen labels (then switch to it), else reject it with the reason."""
+    current = services.feature_sets.get(project_id, version)
+    if current.state != "judging":
+        return None
+    found = compare_versions(services, current)
+    report = {
+        **current.report,
+        "accuracy_old": found.accuracy_old,
+        "accuracy_new": found.accuracy_new,
+        "gain": found.gain,
+        "p": found.p,
+        "judged": found.labels,
+    }
+    state = current.state if found.better else "rejected"
+    services.feature_sets.update(
+        project_id, version, at=services.clock.now(), state=state, report=report, reason=found.reason
+    )
+    log.info("renewal judged", project=project_id, version=version, better=found.better, reason=found.reason)
+    if found.better:
+        renewal.switch(services, project_id, version)
+    return found
+
+
+def compare_versions(services: Services, current: FeatureSet) -> Comparison:
+    """Heads trained on the same labels of both versions, compared on labels that fine-tuning and heads never saw.
+
+    These are the held-out ones and the audit's.
+    """
+    from selection.proxy.learn import learn
+
+    project = services.projects.get(current.project)
+    old = services.features.load(project.id, project.features_version)
+    new = services.features.load(project.id, current.version)
+    tasks = np.intersect1d(old.task_ids, new.task_ids)
+    labels = read_labels(services, project, FeatureTable(tasks, old.vectors[np.isin(old.task_ids, tasks)]))
+    unseen = (np.isin(tasks, np.array(current.held_out, np.int64)) | labels.audit) & (labels.rows >= 0)
+    known = np.where(unseen | labels.audit, -2, labels.rows)
+    probs = [
+        learn(
+            table.vectors[np.isin(table.task_ids, tasks)], known, len(labels.classes), seed=services.options.seed
+        ).probs[unseen]
+        for table in (old, new)
+    ]
+    return compare(probs[0], probs[1], labels.rows[unseen])
+
+
+def _store(
+    services: Services, current: FeatureSet, results: Iterator[Embedded | Failed], total: int
+) -> list[dict[str, object]]:
+    """Append chunk by chunk; returns what could not be read, with the reason."""
+    good: list[Embedded] = []
+    failed: list[dict[str, object]] = []
+
+    def commit() -> None:
+        if good:
+            ids = np.array([item.task_id for item in good], np.int64)
+            batch = FeatureBatch(ids, np.stack([item.vector for item in good]), [item.digest for item in good])
+            services.features.append(current.project, current.version, batch)
+            good.clear()
+
+    for done, result in enumerate(results, 1):
+        if isinstance(result, Failed):
+            failed.append({"task": result.task_id, "reason": result.reason})
+        else:
+            good.append(result)
+        if len(good) >= services.options.chunk_size:
+            commit()
+            services.jobs.progress(done, total)
+    commit()
+    return failed

@@ -1,0 +1,196 @@
+"""Feature renewal from the outside: measure, advise, start, cancel, roll back (ASVP's loop, run live by jobs).
+
+The way of one renewal: `start` writes a feature set in state "training"; `finetune.train` runs it slice by slice;
+`reembed.embed_version` fills the new version while the old one serves; `reembed.judge` accepts or rejects it on labels
+that the training never saw. Whatever happens on the way, the live version stays as it is until the switch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from backend.core.domain import FeatureTable, Head, Project
+from backend.core.errors import UserError
+from backend.core.labels import Labels, read_labels
+from backend.core.services import Services
+from backend.core.training import FeatureSet, Method
+from selection.proxy.renewal import Evidence, advise, measure
+
+log = structlog.get_logger()
+
+UNDER_WAY = ("training", "embedding", "judging")
+HELD_OUT = 0.2  # of the labels; early stopping and the acceptance test use them
+FULL_FROM = 50  # labels a class from which all weights are trained at once (FT); below, the head first (LP-FT)
+
+
+def consider(services: Services, project_id: int) -> str:
+    """Measure the features with the labels at hand, note the advice in the head's report, start if the mode is auto.
+
+    Returns the advice's action. Cost: LogME, O(m d min(m, d)) for m labels; runs after the order is live.
+    """
+    project = services.projects.get(project_id)
+    head = services.rankings.latest_head(project_id)
+    if head is None or head.features_version != project.features_version:
+        return "wait"
+    table = services.features.load(project_id, project.features_version)
+    labels = read_labels(services, project, table)
+    evidence = measure(table.vectors, labels.trainable, head.report.get("accuracy"))
+    sets = services.feature_sets.list(project_id)
+    attempts = [item for item in sets if item.method is not None and item.state != "cancelled"]
+    then = attempts[-1].labels if attempts else 0
+    advice = advise(
+        [*_evidence_of(services, project, head), evidence],
+        renewals=sum(item.state in ("live", "retired") for item in attempts),
+        labels_then=2 * then if attempts and attempts[-1].state == "rejected" else then,
+    )
+    report = {
+        **head.report,
+        "renewal": {
+            "action": advice.action,
+            "reason": advice.reason,
+            **dataclasses.asdict(evidence),
+            **costs(services, project, sets),
+        },
+    }
+    services.rankings.update_report(head.id, report)
+    if advice.action == "renew" and mode(services, project) == "auto" and not _current(sets):
+        start(services, project_id)
+    return advice.action
+
+
+def mode(services: Services, project: Project) -> str:
+    """ "off", "suggest" or "auto": the project's choice, else auto where there is a GPU."""
+    return project.renewal or ("auto" if services.gpu() else "suggest")
+
+
+def start(services: Services, project_id: int, method: Method | None = None) -> FeatureSet:
+    """Begin to fine-tune. Raises `UserError` if one is under way, or labels are too few to train and hold out."""
+    project = services.projects.get(project_id)
+    table = services.features.load(project_id, project.features_version)
+    labels = read_labels(services, project, table)
+    rows = np.flatnonzero(labels.trainable >= 0)
+    classes = len(np.unique(labels.rows[rows]))
+    held_out = choose_held_out(table, labels, services.options.seed)
+    if classes < 2 or len(held_out) < 2:
+        raise UserError(
+            f"{len(rows)} labels of {classes} classes are too few to fine-tune: "
+            "five labels in each of two classes are the least; label more first"
+        )
+    chosen: Method = method or ("ft" if len(rows) >= FULL_FROM * classes else "lp-ft")
+    made = services.feature_sets.begin(
+        project_id,
+        method=chosen,
+        base=project.features_version,
+        labels=len(rows),
+        labels_digest=labels.digest,
+        held_out=held_out,
+        at=services.clock.now(),
+    )
+    log.info("renewal started", project=project_id, version=made.version, method=chosen, labels=len(rows))
+    nudge(services, made)
+    return made
+
+
+def cancel(services: Services, project_id: int) -> FeatureSet:
+    """Stop the renewal that is under way; the live features stay. Raises `UserError` if there is none."""
+    current = _current(services.feature_sets.list(project_id))
+    if current is None:
+        raise UserError("no renewal is under way")
+    return services.feature_sets.update(
+        project_id, current.version, at=services.clock.now(), state="cancelled", reason="cancelled by a person"
+    )
+
+
+def rollback(services: Services, project_id: int, version: int) -> None:
+    """Serve from an older (or a rejected) version again; tasks that it lacks are embedded for it.
+
+    Raises `UserError` if the version has no features.
+    """
+    found = services.feature_sets.get(project_id, version)
+    table = services.features.load(project_id, version)
+    if not len(table.task_ids):
+        raise UserError(f"version {version} of project {project_id} holds no features ({found.state}); nothing changed")
+    switch(services, project_id, version)
+
+
+def switch(services: Services, project_id: int, version: int) -> None:
+    """One switch to another version: rank on it, publish. Tasks without features in it become pending."""
+    services.feature_sets.make_live(project_id, version, services.clock.now())
+    have = services.features.load(project_id, version).task_ids
+    before = [item.version for item in services.feature_sets.list(project_id) if item.state == "retired"]
+    known = {int(n) for v in before for n in services.features.load(project_id, v).task_ids}
+    services.tasks.reset(project_id, sorted(known - set(have.tolist())))
+    services.jobs.submit(
+        "cycle", key=f"cycle:{project_id}", urgent=True, project=project_id, reason="switched features"
+    )
+
+
+def nudge(services: Services, current: FeatureSet) -> None:
+    """Submit what the renewal under way needs next."""
+    key = f"{current.project}:{current.version}"
+    project, version = current.project, current.version
+    if current.state == "training":
+        services.jobs.submit("train", key=f"train:{key}", project=project, version=version)
+    elif current.state == "embedding":
+        for shard in range(services.options.renewal_shards):
+            services.jobs.submit(
+                "embed_version", key=f"embed-version:{key}:{shard}", project=project, version=version, shard=shard
+            )
+    elif current.state == "judging":
+        services.jobs.submit("judge", key=f"judge:{key}", project=project, version=version)
+
+
+def nudge_current(services: Services, project_id: int) -> None:
+    """The tick's part: go on with a renewal whose job was lost."""
+    current = _current(services.feature_sets.list(project_id))
+    if current is not None:
+        nudge(services, current)
+
+
+def choose_held_out(table: FeatureTable, labels: Labels, seed: int) -> list[int]:
+    """Task ids of a fifth of each class's labels (rounded down), drawn by a hash: the same until labels change."""
+    chosen: list[int] = []
+    for number in range(len(labels.classes)):
+        tasks = table.task_ids[labels.trainable == number].tolist()
+        tasks.sort(key=lambda task: hashlib.blake2b(f"held-out:{seed}:{task}".encode()).digest())
+        chosen += tasks[: int(HELD_OUT * len(tasks))]
+    return sorted(chosen)
+
+
+def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> dict[str, float | None]:
+    """Seconds that a renewal would take here, from what was measured here; None until something was."""
+    live = next((item for item in sets if item.version == project.features_version), None)
+    rate = live.report.get("embed_rate") if live else None
+    trained = [item.report["train_seconds"] for item in sets if item.report.get("train_seconds")]
+    embedded = services.tasks.counts(project.id).embedded
+    return {
+        "embed_seconds": embedded / rate if rate else None,
+        "train_seconds": trained[-1] if trained else None,
+    }
+
+
+def _evidence_of(services: Services, project: Project, but: Head) -> list[Evidence]:
+    """What earlier rounds measured on the live features."""
+    names = [field.name for field in dataclasses.fields(Evidence)]
+    kept: list[Mapping[str, Any]] = [
+        head.report["renewal"]
+        for head in services.rankings.heads(project.id, project.features_version)
+        if head.id != but.id and "renewal" in head.report
+    ]
+    return [Evidence(**{name: item[name] for name in names}) for item in kept]
+
+
+def _current(sets: Sequence[FeatureSet]) -> FeatureSet | None:
+    return next((item for item in sets if item.state in UNDER_WAY), None)
+
+
+def rows_of(table: FeatureTable, tasks: Sequence[int]) -> NDArray[np.int64]:
+    """Rows of those tasks that are in the table, ascending."""
+    return np.flatnonzero(np.isin(table.task_ids, np.array(tasks, np.int64)))
