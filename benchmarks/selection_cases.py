@@ -1,0 +1,173 @@
+"""What `benchmarks.selection` can time: for each method ours, the published form, and how much work each was given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import selection
+from benchmarks.reference import activeft, badge, bilaf, coreset, kmeans, probcover, typiclust
+from selection.kernels.attraction import Descent, UnitRows, claim_rows, fit_centroids
+from selection.kernels.boundary import two_nearest
+from selection.strategies.bilaf import BiLAF, _pick_all
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a case runs on. probs are drawn, delta is a fixed quantile of distances, cores are random rows."""
+
+    features: np.ndarray
+    budget: int
+    start: np.ndarray
+    delta: float
+
+    @property
+    def pool(self) -> selection.Pool:
+        return selection.Pool(self.features, np.full(len(self.features), -1, np.int64))
+
+    @property
+    def probs(self) -> np.ndarray:
+        return np.random.default_rng(1).dirichlet(np.full(10, 0.3), size=len(self.features))
+
+    @property
+    def unit(self) -> np.ndarray:
+        x = self.features.astype(np.float32)
+        return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+@dataclass(frozen=True)
+class Done:
+    """seconds for the whole task (extrapolated if `how` says so), what was picked, and how that was timed."""
+
+    seconds: float
+    rows: list[int]
+    how: str = "whole run"
+
+
+Case = Callable[[Work], Done]
+_STEPS = (2, 6)  # ActiveFT's steps between which its slope is measured
+
+
+def _timed(run: Callable[[], list[int]], how: str = "whole run") -> Done:
+    begin = time.perf_counter()
+    rows = run()
+    return Done(time.perf_counter() - begin, [int(row) for row in rows], how)
+
+
+def _slope(run: Callable[[int], object], few: int, more: int, whole: int) -> float:
+    """Seconds for `whole` steps from the times of `few` and `more`; the first call warms up."""
+    run(1)
+    begin = time.perf_counter()
+    run(few)
+    middle = time.perf_counter()
+    run(more)
+    end = time.perf_counter()
+    step = ((end - middle) - (middle - begin)) / (more - few)
+    return (middle - begin) + step * (whole - few)
+
+
+def _named(name: str, **params: object) -> Case:
+    def run(work: Work) -> Done:
+        chosen = selection.create(name, **params)
+        pool = selection.Pool(work.features, work.pool.labels, work.probs if name == "badge" else None)
+        return _timed(lambda: chosen.select(pool, work.budget, np.random.default_rng(0)).rows.tolist())
+
+    return run
+
+
+def _our_activeft(work: Work) -> Done:
+    unit = UnitRows(work.features, hold=True, precision="float32", device="cpu")
+    none = np.empty(0, np.int64)
+
+    def fit(steps: int) -> torch.Tensor:
+        how = Descent(steps, 1e-3, 0.07, 1.0, 0, "float32")
+        return fit_centroids(unit, work.start, none, how, np.random.default_rng(0))[0]
+
+    seconds = _slope(fit, *_STEPS, 300)
+    centers = fit(_STEPS[1])
+    claim = _timed(lambda: claim_rows(unit, centers, np.ones(len(unit), bool))[0].tolist())
+    return Done(seconds + claim.seconds, claim.rows, f"slope of steps {_STEPS[0]}-{_STEPS[1]}, times 300")
+
+
+def _their_activeft(work: Work) -> Done:
+    unit = torch.from_numpy(work.unit)
+    seconds = _slope(lambda steps: activeft.fit(unit, work.start, steps), *_STEPS, 300)
+    centers = activeft.fit(unit, work.start, _STEPS[1])
+    claim = _timed(lambda: activeft.assign(unit, centers))
+    return Done(seconds + claim.seconds, claim.rows, f"slope of steps {_STEPS[0]}-{_STEPS[1]}, times 300")
+
+
+def _our_bilaf(work: Work) -> Done:
+    def run() -> list[int]:
+        cores = np.sort(work.start[:50])
+        borders = two_nearest(work.features, cores, "cpu")
+        chosen = _pick_all(BiLAF(), work.pool, cores, borders, work.budget)
+        return [row for group in chosen for row, _ in group]
+
+    return _timed(run, "whole run after the cores (50 given)")
+
+
+def _their_bilaf(work: Work) -> Done:
+    def run() -> list[int]:
+        return bilaf.pick(work.features, np.sort(work.start[:50]), work.budget, slip=False)
+
+    return _timed(run, "whole run after the cores (50 given), its slip mended")
+
+
+def _their_probcover(work: Work) -> Done:
+    unit, n = work.unit, len(work.features)
+    batches = -(-n // 500)
+    few = min(batches, 8)
+    build = _timed(lambda: probcover.build(unit, work.delta, batches=few)[0][:0].tolist())
+    left, right = probcover.build(unit, work.delta)
+    picks = _timed(lambda: probcover.pick(left, right, n, work.budget))
+    seconds = build.seconds * batches / few + picks.seconds
+    return Done(seconds, picks.rows, f"graph: {few} of {batches} batches; picks: whole run")
+
+
+def _our_probcover(work: Work) -> Done:
+    return _named("probcover", delta=work.delta)(work)
+
+
+def _their_badge(work: Work) -> Done:
+    gradients = badge.embed(work.features.astype(np.float32), work.probs)
+    begin = time.perf_counter()
+    rows = badge.pick(gradients, 13, np.random.default_rng(0))
+    seconds = (time.perf_counter() - begin) / 12 * work.budget
+    return Done(seconds, rows, "slope of 12 picks, embedding not counted")
+
+
+def _their_coreset(work: Work) -> Done:
+    first = int(selection.create("coreset").select(work.pool, 1, np.random.default_rng(0)).rows[0])
+    few = min(work.budget, 200)
+    done = _timed(lambda: coreset.pick(work.features.astype(np.float32, copy=False), first, few))
+    return Done(done.seconds / few * work.budget, done.rows, f"slope of {few} picks")
+
+
+CASES: dict[str, tuple[Case, Case | None]] = {
+    "activeft": (_our_activeft, _their_activeft),
+    "activeft-fast": (_named("activeft", rows_per_step=8192, iterations=100, batch=1_000_000), None),
+    "activeft-fast-bf16": (
+        _named("activeft", rows_per_step=8192, iterations=100, batch=1_000_000, precision="bfloat16"),
+        None,
+    ),
+    "badge": (_named("badge"), _their_badge),
+    "bilaf": (_our_bilaf, _their_bilaf),
+    "coreset": (_named("coreset"), _their_coreset),
+    "graphcover": (_named("graphcover"), None),
+    "kmeans": (
+        _named("kmeans"),
+        lambda work: _timed(lambda: kmeans.pick(work.unit, work.budget, 10), "whole run, 10 iterations"),
+    ),
+    "probcover": (_our_probcover, _their_probcover),
+    "typiclust": (_named("typiclust"), lambda work: _timed(lambda: typiclust.pick(work.unit, work.budget))),
+}
+"""name -> (ours, published form); None where there is none of its own: the ratio is against `COMPARED` then."""
+
+COMPARED = {"activeft-fast": "activeft", "activeft-fast-bf16": "activeft"}
+SAME_PICKS = ("activeft", "badge", "bilaf", "coreset", "probcover")
+"""Methods whose picks must be the published form's on the same start; the others share only the rule."""
