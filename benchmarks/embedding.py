@@ -36,13 +36,13 @@ CHUNK = 64
 
 
 def draw(folder: Path, size: tuple[int, int], count: int) -> None:
-    """Write `count` different JPEGs with a photograph's spectrum (1/f noise), quality 90."""
+    """Write `count` different JPEGs of quality 90: 1/f^1.35 noise, near a photograph's spectrum and file size."""
     rng = np.random.default_rng(0)
     width, height = size
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]) + 1 / width
     for number in range(min(count, 100)):  # 100 pictures, each shifted
         spectrum = np.fft.rfft2(rng.standard_normal((3, height, width))) / frequency
-        noise = np.fft.irfft2(spectrum, (height, width))
+        noise = np.fft.irfft2(spectrum / frequency**0.35, (height, width))
         scaled = np.clip(128 + 48 * noise / noise.std((1, 2), keepdims=True), 0, 255).astype(np.uint8)
         for copy in range(number, count, 100):
             image = Image.fromarray(np.roll(scaled, copy, 2).transpose(1, 2, 0))
@@ -146,6 +146,7 @@ def main() -> None:
             "images": len(paths),
             "distinct": len(set(paths)),
             "of": str(options.folder or f"drawn {options.photos}"),
+            "mean_kilobytes": round(statistics.mean(Path(folder, path).stat().st_size for path in paths) / 1000, 1),
             "device": embedder.device,
             "pixels": embedder.backbone.pixels,
             "bare_layouts": {f"batch {b}, {n} lanes x {t} threads": round(tried[b, n, t]) for b, n, t in tried},

@@ -100,9 +100,9 @@ class BatchEmbedder:
         self._precision = precision
         self._batch = batch
         self._lanes = lanes
-        shape = (1, 3, 1, 1)
-        self._mean = torch.tensor(network.mean, device=device).mul(255).reshape(shape).to(precision)
-        self._scale = torch.tensor(network.std, device=device).mul(255).reciprocal().reshape(shape).to(precision)
+        side = network.about.pixels  # a whole row at once: broadcasting over the last 3 alone is 10x slower on a CPU
+        self._mean = torch.tensor(network.mean, device=device).mul(255).repeat(side).to(precision)  # (side * 3,)
+        self._scale = torch.tensor(network.std, device=device).mul(255).reciprocal().repeat(side).to(precision)
         self._loading = ThreadPoolExecutor(loaders, "load", initializer=torch.set_num_threads, initargs=(1,))
         lane_threads = 1 if device.type == "cpu" else torch.get_num_threads()
         self._running = ThreadPoolExecutor(lanes, "lane", initializer=torch.set_num_threads, initargs=(lane_threads,))
@@ -162,8 +162,9 @@ class BatchEmbedder:
 
     def _vectors(self, pictures: list[torch.Tensor]) -> NDArray[np.float16]:
         with torch.inference_mode():
-            pixels = torch.stack(pictures).to(self._device).permute(0, 3, 1, 2)  # (n, h, w, 3) -> (n, 3, h, w)
-            scaled = (pixels.to(self._precision) - self._mean) * self._scale  # stays channels_last
+            stacked = torch.stack(pictures).to(self._device)  # (n, h, w, 3) uint8
+            rows = stacked.flatten(2).to(self._precision)  # (n, h, w * 3)
+            scaled = rows.sub_(self._mean).mul_(self._scale).view(stacked.shape).permute(0, 3, 1, 2)  # channels_last
             features: torch.Tensor = self._model(scaled)  # (n, dims)
             return np.asarray(features.float().half().cpu().numpy(), np.float16)
 
