@@ -270,6 +270,8 @@ class FakeEmbedder:
     die_after: int | None = None
     embedded: list[int] = field(default_factory=list)
     name: str = "fake"
+    gap: float = 3.0  # from the origin to each cluster
+    noise: float = 0.1
 
     @property
     def backbone(self) -> Backbone:
@@ -280,10 +282,10 @@ class FakeEmbedder:
         return "cpu"
 
     def vector(self, task: int) -> Any:
-        """One of three well-separated clusters, by task id modulo 3."""
-        noise = np.random.default_rng(task).normal(0, 0.1, self.dims)
-        noise[task % 3] += 3.0
-        return noise.astype(np.float16)
+        """One of three clusters, by task id modulo 3."""
+        made = np.random.default_rng(task).normal(0, self.noise, self.dims)
+        made[task % 3] += self.gap
+        return made.astype(np.float16)
 
     def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
         for count, (task, image) in enumerate(items):

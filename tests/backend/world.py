@@ -26,8 +26,10 @@ class World:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     clock: FixedClock = field(default_factory=FixedClock)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    renewed: FakeEmbedder = field(default_factory=lambda: FakeEmbedder(name="tuned"))  # of any checkpoint
     trainer: FakeTrainer = field(default_factory=FakeTrainer)
     features: FakeFeatures = field(default_factory=FakeFeatures)
+    has_gpu: bool = False
     options: Options = field(default_factory=lambda: Options(shard_size=8, chunk_size=4))
 
     def __post_init__(self) -> None:
@@ -41,9 +43,9 @@ class World:
             self.ls,
             self.clock,
             self.state.feature_sets,
-            lambda checkpoint: self.embedder,
+            lambda checkpoint: self.renewed if checkpoint else self.embedder,
             lambda: self.trainer,
-            lambda: False,
+            lambda: self.has_gpu,
             self.options,
         )
 
