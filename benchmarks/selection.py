@@ -5,8 +5,8 @@
 
 Data: a mixture of Gaussians of unequal sizes with heavy tails and a low-rank core, or the rows of FILE.npy. Each case
 runs alone in its own process on the same file of features; extra memory is the peak of its resident set less what it
-was once features and libraries were loaded. Where a published form would take hours its slope is measured, and the table
-says so. Run it on a quiet machine: all figures of one table come from one run.
+was once features and libraries were loaded. Where a published form would take hours its slope is measured, and the
+table says so. Run it on a quiet machine: all figures of one table come from one run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def run_case(file: str, name: str, side: str, budget: int) -> dict[str, Any]:
     rng = np.random.default_rng(7)
     sample = features[rng.choice(n, min(n, 1000), replace=False)].astype(np.float32)
     sample /= np.linalg.norm(sample, axis=1, keepdims=True)
-    delta = float(np.sqrt(np.quantile(np.maximum(2 - 2 * sample @ sample.T, 0), 0.005)))
+    apart = np.sqrt(np.maximum(2 - 2 * sample @ sample.T, 0))[np.triu_indices(len(sample), 1)]
+    delta = float(np.quantile(apart, 10 / n))  # about ten neighbours a row
     work = Work(features, budget, rng.choice(n, budget, replace=False), delta)
     _ = torch.randn(256, 256) @ torch.randn(256, 256)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew

@@ -15,7 +15,7 @@ from selection.kernels.blocks import blocks, tensor
 Float32 = NDArray[np.float32]
 
 _GROUP = 32  # columns that share one maximum in the first pass of the top-k
-_TILE_BYTES = 1 << 26  # similarities of one tile of queries
+_QUERIES, _COLUMNS = 256, 1 << 16  # one tile of similarities
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,20 +148,25 @@ def nearest_by_cosine(
     rows, cosines = np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32)
     if k == 0:
         return rows, cosines
-    padded = -(-n // _GROUP) * _GROUP
     bank = tensor(unit).T
-    tile = max(1, min(256, _TILE_BYTES // (4 * padded)))
-    sims = torch.full((tile, padded), -2.0)  # the padding stays below every cosine
-    for start in range(0, len(queries), tile):
-        part = tensor(queries[start : start + tile])
-        m = len(part)
-        for block in blocks(n, 8192):  # small products stay in the cache and write straight into the tile
-            sims[:m, block] = part @ bank[:, block]
-        if skip_self:
-            sims[torch.arange(m), torch.arange(start, start + m)] = -2.0
-        values, columns = _top(sims[:m], k)
-        rows[start : start + m] = columns.numpy()
-        cosines[start : start + m] = values.numpy()
+    width = min(_COLUMNS, -(-n // _GROUP) * _GROUP)
+    sims = torch.empty((min(_QUERIES, len(queries)), width))
+    for some in blocks(len(queries), _QUERIES):
+        part = tensor(queries[some])
+        best, at = torch.empty((len(part), 0)), torch.empty((len(part), 0), dtype=torch.int64)
+        for wide in blocks(n, width):
+            tile = sims[: len(part)]
+            tile[:, wide.stop - wide.start :] = -2.0  # the padding stays below every cosine
+            for block in blocks(wide.stop - wide.start, 8192):  # small products stay in the cache
+                tile[:, block] = part @ bank[:, wide.start + block.start : wide.start + block.stop]
+            if skip_self:
+                first = max(some.start, wide.start)
+                own = torch.arange(first, max(first, min(some.stop, wide.stop)))
+                tile[own - some.start, own - wide.start] = -2.0
+            values, columns = _top(tile, min(k, width))
+            best, at = torch.cat([best, values], 1), torch.cat([at, columns + wide.start], 1)
+        best, order = best.topk(k, dim=1)
+        rows[some], cosines[some] = at.gather(1, order).numpy(), best.numpy()
     return rows, np.clip(cosines, -1, 1)
 
 

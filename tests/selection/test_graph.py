@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from selection.contract import BadParameter, BadVector
+from selection.kernels import graph as graph_kernel
 from selection.kernels.graph import SparseGraph, knn_graph, nearest_by_cosine
 
 
@@ -41,6 +42,13 @@ def test_the_grouped_top_k_finds_what_a_sort_finds() -> None:
     np.testing.assert_array_equal(rows, np.argsort(-(unit[:50] @ unit.T), axis=1)[:, :7])
     assert (rows[:, 0] == np.arange(50)).all()
     np.testing.assert_allclose(cosines[:, 0], 1, atol=1e-6)
+
+
+def test_columns_in_several_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = knn_graph(draw(700), k=5)
+    monkeypatch.setattr(graph_kernel, "_COLUMNS", 96)
+    monkeypatch.setattr(graph_kernel, "_QUERIES", 50)
+    np.testing.assert_array_equal(knn_graph(draw(700), k=5).indices, whole.indices)
 
 
 def test_the_projection_keeps_the_leading_directions() -> None:
