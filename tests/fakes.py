@@ -227,9 +227,9 @@ class FakeJobs:
         self.waiting.clear()
         return names
 
-    def push_event(self, event: Mapping[str, Any]) -> None:
+    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         self.ping()
-        self.events.append(dict(event))
+        self.events += [dict(event) for event in events]
 
     @contextmanager
     def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:

@@ -43,7 +43,7 @@ def decode(data: bytes, pixels: int, max_pixels: int) -> torch.Tensor:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 size = f"{image.width} x {image.height} px"
-                raise BadImage(f"{size} is over the limit of {max_pixels} pixels; raise IMAGE_MAX_PIXELS to allow it")
+                raise BadImage(f"{size} is over the limit of {max_pixels} pixels; raise MAX_IMAGE_PIXELS to allow it")
             image.draft("RGB", (pixels, pixels))
             if image.width * image.height < BIG:
                 return _square(image, pixels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -144,10 +144,12 @@ class RqJobs:
                 pipeline.execute()
         return True
 
-    def push_event(self, event: Mapping[str, Any]) -> None:
+    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Append to the list of events, whose oldest are dropped beyond a million. One round trip."""
+        if not events:
+            return
         with self.answering(), self.redis.pipeline() as pipeline:
-            pipeline.rpush(at("events"), json.dumps(event))
+            pipeline.rpush(at("events"), *[json.dumps(event) for event in events])
             pipeline.ltrim(at("events"), -MOST_EVENTS, -1)
             pipeline.execute()
 

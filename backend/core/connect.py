@@ -5,14 +5,13 @@ Every step can be done twice: a second `connect` mends what is missing and leave
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from backend.core.domain import LabelConfig, Project, RemoteBackend, RemoteProject, RemoteWebhook
 from backend.core.errors import LabelStudioRefused, UnknownProject, UserError
-from backend.core.register import TITLE, apply_extra, parse_extra
+from backend.core.register import TITLE, enroll, parse_extra, take_extra
 from backend.core.services import Services
 from backend.core.sync import SECRET_HEADER
 
@@ -46,16 +45,9 @@ def connect(
     notes = _judge(remote, config)
     backend, more = _ensure_backend(services, ls_id, url, extra)
     _ensure_webhook(services, ls_id, url)
-    project = services.projects.add(
-        ls_id,
-        remote.key,
-        title=remote.title,
-        label_config=remote.label_config,
-        config=config,
-        at=services.clock.now(),
-    )
-    if extra and json.dumps(extra, sort_keys=True) != project.extra_params:  # else /setup has just applied them
-        apply_extra(services, project, extra)
+    project = enroll(services, ls_id, remote.key, title=remote.title, label_config=remote.label_config, config=config)
+    if extra:  # in case /setup did not come through to this database
+        take_extra(services, project, extra)
     services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
     return Connected(services.projects.get(project.id), backend, (*notes, *more))
 

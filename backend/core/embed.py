@@ -13,10 +13,12 @@ import structlog
 
 from backend.core import due
 from backend.core.domain import Backbone, Embedded, Failed, FeatureBatch, Project
+from backend.core.errors import LabelStudioError
 from backend.core.services import Services
 
 log = structlog.get_logger()
 
+OPTIMIZE_EVERY = 60.0  # seconds between two joinings of the feature store's small fragments
 MOST_CLAIMS = 5  # a task that was claimed so often and never finished most likely kills its worker
 
 
@@ -47,6 +49,8 @@ def embed(services: Services, project_id: int, owner: str) -> int:
     finally:
         services.tasks.release(project_id, owner)
     log.info("embedded a shard", project=project_id, tasks=done, found_stored=len(stored), device=embedder.device)
+    if services.jobs.hit(f"optimize:{project_id}", OPTIMIZE_EVERY):
+        services.features.optimize(project_id, version)
     due.nudge(services, services.projects.get(project_id))
     return done + len(stored) + len(lost)
 
@@ -79,18 +83,22 @@ def _store(
         good.clear()
         bad.clear()
 
-    for result in results:
-        if isinstance(result, Failed):
-            bad.append(result)
-        else:
-            good.append(result)
-        done += 1
-        if len(good) + len(bad) >= services.options.chunk_size:
-            commit()
-            services.jobs.progress(done, total)
-        if services.clock.now() - renewed > services.options.lease / 4:
-            services.tasks.renew(project, owner, services.options.lease)
-            renewed = services.clock.now()
+    try:
+        for result in results:
+            if isinstance(result, Failed):
+                bad.append(result)
+            else:
+                good.append(result)
+            done += 1
+            if len(good) + len(bad) >= services.options.chunk_size:
+                commit()
+                services.jobs.progress(done, total)
+            if services.clock.now() - renewed > services.options.lease / 4:
+                services.tasks.renew(project, owner, services.options.lease)
+                renewed = services.clock.now()
+    except LabelStudioError:  # it went away: what is done stays done, the rest waits for the next attempt
+        commit()
+        raise
     commit()
     services.jobs.progress(done, total)
     return done

@@ -41,16 +41,14 @@ def receive(services: Services, payload: Mapping[str, Any]) -> None:
     if not isinstance(action, str) or ls_id is None:
         return
     if action in WRITTEN:
-        for raw in _items(payload, "annotation"):
-            event = _written(ls_id, raw)
-            if event is not None:
-                services.jobs.push_event(event)
+        written = [event for raw in _items(payload, "annotation") if (event := _written(ls_id, raw)) is not None]
+        services.jobs.push_events(written)
         services.jobs.submit("absorb", key="absorb")
     elif action in GONE:
         kind = GONE[action]
-        ids = [item["id"] for item in _items(payload, kind[:-1]) if isinstance(item.get("id"), int)]
+        ids = [item["id"] for item in _items(payload, kind[:-1]) if _is_id(item.get("id"))]
         if ids:
-            services.jobs.push_event({"gone": kind, "project": ls_id, "ids": ids, "at": services.clock.now()})
+            services.jobs.push_events([{"gone": kind, "project": ls_id, "ids": ids, "at": services.clock.now()}])
             services.jobs.submit("absorb", key="absorb")
     elif action in NUDGES or action == "START_TRAINING":
         with suppress(UnknownProject):
@@ -95,7 +93,12 @@ def _nudge(services: Services, action: str, project: int) -> None:
 def _project_of(payload: Mapping[str, Any]) -> int | None:
     project = payload.get("project")
     number = project.get("id") if isinstance(project, Mapping) else project
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
+    return number if _is_id(number) else None
+
+
+def _is_id(value: Any) -> bool:
+    """Whether a database could hold it as an id."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
 def _items(payload: Mapping[str, Any], noun: str) -> list[Mapping[str, Any]]:
@@ -107,7 +110,7 @@ def _items(payload: Mapping[str, Any], noun: str) -> list[Mapping[str, Any]]:
 
 def _written(project: int, raw: Mapping[str, Any]) -> dict[str, Any] | None:
     number, task = raw.get("id"), raw.get("task")
-    if not isinstance(number, int) or not isinstance(task, int):
+    if not _is_id(number) or not _is_id(task):
         return None
     return {
         "project": project,

@@ -340,8 +340,8 @@ class Jobs(Protocol):
         """Enqueue job `name` unless one with this key waits already, runs, or backs off after failures."""
         ...
 
-    def push_event(self, event: Mapping[str, Any]) -> None:
-        """Keep a webhook event for the next `absorb`; about a millisecond."""
+    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Keep webhook events for the next `absorb`, in one round trip; about a millisecond."""
         ...
 
     def take_events(self, limit: int) -> AbstractContextManager[list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from backend.core import strategy
-from backend.core.domain import LabelConfig, Project
+from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting, UnknownProject
 from backend.core.services import Services
 
@@ -30,18 +30,13 @@ def register(services: Services, key: str, label_config: str, extra_params: Any 
     if not number.isdigit():
         raise BadSetting(f"project {key!r} is not of the form <id>.<created>")
     extra = parse_extra(extra_params)
-    try:
-        project = services.projects.by_ls_id(int(number))
-        fresh = project.key != key
-    except UnknownProject:
-        fresh = True
-    if fresh:
+    known = _known(services, int(number), key)
+    _checked(known.config if known else UNREAD, known.strategy if known else Strategy(), extra)
+    project = known
+    if project is None:
         project = enroll(services, int(number), key, title=title, label_config=label_config, config=UNREAD)
-    canonical = json.dumps(extra, sort_keys=True) if extra else ""
-    if canonical != project.extra_params:
-        apply_extra(services, project, extra)
-        services.projects.update(project.id, extra_params=canonical)
-    if fresh or project.label_config != label_config:
+    take_extra(services, project, extra)
+    if known is None or project.label_config != label_config:
         services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
     return current_version(services, project)
 
@@ -93,15 +88,31 @@ def parse_extra(extra_params: Any) -> dict[str, Any]:
     return dict(extra_params)
 
 
-def apply_extra(services: Services, project: Project, extra: Mapping[str, Any]) -> None:
-    """Check everything, then change everything."""
-    fields = {name: _setting(name, extra[name]) for name in SETTINGS if name in extra}
-    name = extra.get("strategy", project.strategy.name)
-    params = extra.get("params", {} if "strategy" in extra else project.strategy.params)
+def take_extra(services: Services, project: Project, extra: dict[str, Any]) -> None:
+    """Apply extra params (see `parse_extra`) unless they were the last seen. On `BadSetting` nothing has changed."""
+    canonical = json.dumps(extra, sort_keys=True) if extra else ""
+    if canonical == project.extra_params:
+        return
+    chosen = _checked(project.config, project.strategy, extra)
     if "strategy" in extra or "params" in extra:
-        strategy.switch(services, project.id, name, params)
-    if fields:
-        services.projects.update(project.id, **fields)
+        strategy.switch(services, project.id, chosen.name, chosen.params)
+    settings = {name: extra[name] for name in SETTINGS if name in extra}
+    services.projects.update(project.id, extra_params=canonical, **settings)
+
+
+def _known(services: Services, ls_id: int, key: str) -> Project | None:
+    try:
+        project = services.projects.by_ls_id(ls_id)
+    except UnknownProject:
+        return None
+    return project if project.key == key else None
+
+
+def _checked(config: LabelConfig, current: Strategy, extra: dict[str, Any]) -> Strategy:
+    """The strategy that the extra params ask for; brings the settings among them to their types. Changes nothing."""
+    extra.update({name: _setting(name, extra[name]) for name in SETTINGS if name in extra})
+    params = extra.get("params", {} if "strategy" in extra else current.params)
+    return strategy.checked(config, extra.get("strategy", current.name), params)
 
 
 def _setting(name: str, value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import selection
-from backend.core.domain import Project, Strategy
+from backend.core.domain import LabelConfig, Strategy
 from backend.core.errors import BadSetting
 from backend.core.services import Services
 
@@ -17,14 +17,14 @@ def switch(services: Services, project: int, name: str, params: Mapping[str, Any
     Raises `BadSetting` with the known names or parameters; the old strategy stays then.
     """
     current = services.projects.get(project)
-    chosen = checked(current, name, params or {})
+    chosen = checked(current.config, name, params or {})
     if chosen != current.strategy:
         services.projects.set_strategy(project, chosen, services.clock.now())
         services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="strategy switched")
     return chosen
 
 
-def checked(project: Project, name: str, params: Mapping[str, Any]) -> Strategy:
+def checked(config: LabelConfig, name: str, params: Mapping[str, Any]) -> Strategy:
     """The strategy if it exists, takes these parameters and suits the project's label config."""
     if not isinstance(name, str) or not isinstance(params, Mapping):
         raise BadSetting("a strategy is a name and an object of parameters")
@@ -33,6 +33,6 @@ def checked(project: Project, name: str, params: Mapping[str, Any]) -> Strategy:
         selection.create(name, **params)
     except selection.SelectionError as error:
         raise BadSetting(str(error)) from error
-    if "probs" in entry.needs and project.config.classes and not project.config.single_choice:
-        raise BadSetting(f"{name} needs class probabilities, and here {project.config.problem}")
+    if "probs" in entry.needs and config.classes and not config.single_choice:
+        raise BadSetting(f"{name} needs class probabilities, and here {config.problem}")
     return Strategy(name, dict(params))

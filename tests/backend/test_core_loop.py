@@ -74,6 +74,12 @@ def test_wrong_extra_params_say_what_is_wrong_and_change_nothing(world: World, e
     assert (world.project.strategy.name, world.project.batch_size) == ("auto", 10)
 
 
+def test_a_project_refused_for_its_extra_params_is_not_connected(world: World) -> None:
+    with pytest.raises(BadSetting):
+        register(world.services, KEY, LABEL_CONFIG, '{"strategy": "margn"}')
+    assert world.services.projects.all() == []
+
+
 @pytest.mark.parametrize("key", ["", "x.1", "-3", "../etc"])
 def test_a_malformed_project_key_is_refused(world: World, key: str) -> None:
     with pytest.raises(BadSetting, match="form <id>"):

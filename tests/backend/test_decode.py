@@ -129,7 +129,7 @@ def test_an_image_of_400_megapixels_is_refused_before_it_is_made(body: bytes) ->
     data = png_header(20_000, 20_000, body)
     tracemalloc.start()
     with pytest.raises(
-        BadImage, match=r"20000 x 20000 px is over the limit of 100000000 pixels; raise IMAGE_MAX_PIXELS"
+        BadImage, match=r"20000 x 20000 px is over the limit of 100000000 pixels; raise MAX_IMAGE_PIXELS"
     ):
         decode(data, 224, 100_000_000)
     peak = tracemalloc.get_traced_memory()[1]

@@ -338,7 +338,7 @@ def test_local_files_are_read_below_the_root_only(studio: Server, tmp_path: Path
         with pytest.raises(BadImage, match=reason):
             images.fetch(f"/data/local-files/?d={name}")
     (root / "large.png").write_bytes(b"x" * 11)
-    with pytest.raises(BadImage, match="IMAGE_MAX_BYTES"):
+    with pytest.raises(BadImage, match="MAX_IMAGE_MB"):
         images.fetch("/data/local-files/?d=large.png")
     assert studio.seen == []
     assert source(studio, local_root=root).fetch("/data/local-files/?d=elsewhere.png") == PICTURE

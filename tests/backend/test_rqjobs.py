@@ -159,7 +159,7 @@ def test_progress_outside_a_job_has_no_effect(jobs):
 
 def test_events_come_out_in_order_and_stay_until_they_are_done(jobs):
     for number in range(5):
-        jobs.push_event({"n": number})
+        jobs.push_events([{"n": number}])
     with pytest.raises(KeyError), jobs.take_events(3) as events:
         raise KeyError
     assert jobs.backlog() == 5
@@ -172,7 +172,7 @@ def test_events_come_out_in_order_and_stay_until_they_are_done(jobs):
 
 
 def test_events_have_one_taker_at_a_time(jobs):
-    jobs.push_event({"n": 1})
+    jobs.push_events([{"n": 1}])
     with jobs.take_events(9) as mine, jobs.take_events(9) as theirs:
         assert (len(mine), theirs) == (1, [])
     with jobs.take_events(9) as empty:
@@ -180,7 +180,7 @@ def test_events_have_one_taker_at_a_time(jobs):
 
 
 def test_a_taker_that_lost_its_lock_removes_nothing(jobs):
-    jobs.push_event({"n": 1})
+    jobs.push_events([{"n": 1}])
     with jobs.take_events(9):
         jobs.redis.delete(at("taking"))  # 120 seconds later
     with jobs.take_events(9) as again:
@@ -190,7 +190,7 @@ def test_a_taker_that_lost_its_lock_removes_nothing(jobs):
 def test_the_oldest_events_go_when_there_are_too_many(jobs, monkeypatch):
     monkeypatch.setattr("backend.adapters.rqjobs.MOST_EVENTS", 3)
     for number in range(5):
-        jobs.push_event({"n": number})
+        jobs.push_events([{"n": number}])
     with jobs.take_events(9) as events:
         assert [event["n"] for event in events] == [2, 3, 4]
 
@@ -199,7 +199,7 @@ def test_a_burst_of_events_costs_about_a_millisecond_each(jobs, record_property)
     event = {"project": 1, "id": 1, "task": 1, "choice": "cat", "skipped": False, "at": 1.0}
     started = time.perf_counter()
     for _ in range(2000):
-        jobs.push_event(event)
+        jobs.push_events([event])
         jobs.submit("absorb", key="absorb")
     each = (time.perf_counter() - started) / 2000 * 1000
     record_property("ms_per_event", each)
@@ -222,7 +222,7 @@ def test_redis_down_is_said_quickly_and_without_the_password():
         jobs.ping,
         jobs.backlog,
         jobs.jobs,
-        lambda: jobs.push_event({}),
+        lambda: jobs.push_events([{}]),
         lambda: jobs.submit("absorb", key="absorb"),
         lambda: jobs.hit("x", 1),
     ):
@@ -237,7 +237,7 @@ def test_queued_jobs_and_events_survive_kill_9_of_valkey(tmp_path: Path):
     with Valkey(tmp_path) as server:
         jobs = RqJobs(server.url)
         jobs.submit("cycle", key="cycle:1", project=1)
-        jobs.push_event({"n": 1})
+        jobs.push_events([{"n": 1}])
         server.kill9()
         with pytest.raises(QueueDown):
             jobs.ping()

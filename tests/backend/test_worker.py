@@ -219,7 +219,7 @@ def test_the_queue_cannot_name_other_functions(workers, tmp_path: Path):
 
 def test_one_tick_a_second_finds_events_that_no_job_was_submitted_for(workers):
     workers.start()
-    workers.jobs.push_event({"project": 99, "gone": "tasks", "ids": [1], "at": 1.0})
+    workers.jobs.push_events([{"project": 99, "gone": "tasks", "ids": [1], "at": 1.0}])
     workers.until(lambda: workers.jobs.backlog() == 0)
 
 

@@ -48,7 +48,7 @@ def test_the_remaining_jobs_run_on_a_connected_project(world):
     project = world.connect(tasks=5).id
     world.embed_all()
     jobs.cycle(project=project, reason="asked for")
-    world.jobs.push_event({"gone": "tasks", "project": 5, "ids": [1], "at": 1.0})
+    world.jobs.push_events([{"gone": "tasks", "project": 5, "ids": [1], "at": 1.0}])
     jobs.absorb()
     assert world.jobs.backlog() == 0
     for job in (jobs.sync, jobs.reconcile, jobs.publish, jobs.tidy):
