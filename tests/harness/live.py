@@ -76,7 +76,7 @@ class Live:
 
         def condition() -> str:
             now = self.status(project)
-            busy = [job for job in now["jobs"] if job["name"] in ("cycle", "publish", "sync", "embed")]
+            busy = [job for job in now["jobs"] if job["state"] == "running" and job["name"] != "reconcile"]
             return "" if busy or now["queued"] or now["backlog"] else self.version(project)
 
         return self.wait(condition, 60, f"project {project} at rest", project)
