@@ -13,12 +13,10 @@ from backend.core import audit, due, publish
 from backend.core.domain import FeatureTable, Guess, Guesses, Pick, Project, Ranking
 from backend.core.heads import Trained, train
 from backend.core.labels import Labels, read_labels
+from backend.core.ordering import order_rows
 from backend.core.services import Services
 
 log = structlog.get_logger()
-
-COLD = "typiclust"
-"""What stands in for a strategy that needs class probabilities while there are none."""
 
 
 def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
@@ -68,7 +66,15 @@ def _order(
     services: Services, project: Project, table: FeatureTable, labels: Labels, trained: Trained | None
 ) -> list[Pick]:
     """The head of the order: the selector's picks with the audit stream woven in."""
-    ordered = _rank(services, project, table, labels, trained)
+    ordered = order_rows(
+        project.strategy,
+        table.vectors,
+        labels.rows,
+        trained.probs if trained else None,
+        labels.audit,
+        length=project.horizon,
+        seed=services.options.seed,
+    )
     picks = _picks(ordered, table, labels.classes, trained)
     waiting = table.task_ids[labels.audit & (labels.rows == selection.UNLABELED)].tolist()
     return audit.weave(
@@ -78,26 +84,6 @@ def _order(
         share=project.audit_share,
         length=project.horizon,
     )
-
-
-def _rank(
-    services: Services, project: Project, table: FeatureTable, labels: Labels, trained: Trained | None
-) -> selection.Ranking:
-    """The selector's order of pool rows; it never sees the audit rows, nor their labels."""
-    kept = np.flatnonzero(~labels.audit)
-    probs = trained.probs if trained else None
-    pool = selection.Pool(table.vectors, labels.rows, probs)
-    if len(kept) < len(labels.rows):
-        pool = selection.Pool(table.vectors[kept], labels.rows[kept], None if probs is None else probs[kept])
-    budget = min(project.horizon, len(pool.candidates))
-    selector = selection.create(project.strategy.name, **project.strategy.params)
-    seed = services.options.seed
-    try:
-        ordered = selection.rank(selector, pool, budget, seed=seed, horizon=max(budget, 1))
-    except selection.MissingProbabilities:
-        log.info("no head yet: ranking by " + COLD, project=project.id, strategy=project.strategy.name)
-        ordered = selection.rank(selection.create(COLD), pool, budget, seed=seed, horizon=max(budget, 1))
-    return selection.Ranking(kept[ordered.rows], ordered.scores, ordered.notes)
 
 
 def _picks(
