@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,20 @@ _SAMPLE = 8192  # rows that choose those directions
 _TILE = (128, 16384)
 _DENSE = 0.02  # with more pairs than this in doubt a tile is multiplied out
 _NEAR = 2e-5  # similarities this close to the threshold are decided in float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Neighbours of some rows: those of row r are columns[pointers[r] : pointers[r + 1]]; of other rows, none."""
+
+    pointers: IntArray
+    columns: NDArray[np.int32]
+
+    def degrees(self, rows: IntArray) -> IntArray:
+        """For every row of the pool, in how many lists of `rows` it stands: (n,)."""
+        counts = self.pointers[rows + 1] - self.pointers[rows]
+        at = np.repeat(self.pointers[rows] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return np.bincount(self.columns[at], minlength=len(self.pointers) - 1)
 
 
 class Balls:
@@ -53,6 +68,24 @@ class Balls:
         for _, hit in self._pairs(rows, delta):
             count += np.bincount(hit, minlength=len(count))
         return count
+
+    def lists(self, rows: IntArray, delta: float, most: int) -> Lists | None:
+        """The neighbours of each of `rows`, unless there are more than `most` pairs in all."""
+        left: list[NDArray[np.int32]] = []
+        right: list[NDArray[np.int32]] = []
+        count = 0
+        for a, b in self._pairs(rows, delta):
+            count += len(a)
+            if count > most:
+                return None
+            left.append(a.astype(np.int32))
+            right.append(b.astype(np.int32))
+        if not left:
+            return Lists(np.zeros(len(self.unit) + 1, np.int64), np.empty(0, np.int32))
+        ends = np.concatenate(left)
+        counts = np.bincount(ends, minlength=len(self.unit))
+        pointers = np.concatenate([[0], np.cumsum(counts)])
+        return Lists(pointers, np.concatenate(right)[np.argsort(ends, kind="stable")])
 
     def within(self, row: int, delta: float) -> IntArray:
         """Rows within `delta` of `row`, ascending, itself left out."""

@@ -15,6 +15,7 @@ from selection.kernels.clean import require_finite
 from selection.registry import register
 
 _CENTERS = 2048  # balls on which purity is measured
+_KEPT = 64  # pairs a row that are remembered; where there are more, they are found again
 _LEAST = 1e-4  # a smaller radius tells only copies apart
 _NO_BORDER = 0.5  # radius where all rows share one pseudo-label
 
@@ -25,12 +26,12 @@ class ProbCover:
     """The image whose ball of radius delta holds most images outside all balls so far, again and again.
 
     Yehuda et al., "Active learning through a covering lens", NeurIPS 2022, on unit rows. Ties go to the lowest row.
-    The graph of balls is never stored: degrees are counted once and lowered for each row when it is covered, so a row
-    is looked at twice; distances near delta are decided in float64. Where we differ from the published code: once all
-    is covered the radius is halved and covering starts anew from everything labeled or picked (the code repeats row
-    0), the last rows of a pool can be picked, and skipped rows cover too. Given delta it uses no randomness and is
-    prefix-consistent. Cost 4 n^2 d flops at most, near 4 n^2 65 where few directions tell rows apart; memory n d
-    float32 and O(n).
+    Degrees are counted once and lowered for each row when it is covered; pairs within delta are remembered up to 64 n
+    and found again beyond, so a row is looked at twice at most; distances near delta are decided in float64. Where we
+    differ from the published code: once all is covered the radius is halved and covering starts anew from everything
+    labeled or picked (the code repeats row 0), the last rows of a pool can be picked, and skipped rows cover too. Given
+    delta it uses no randomness and is prefix-consistent. Cost 4 n^2 d flops at most, near 2 n^2 65 where few directions
+    tell rows apart; memory n d float32 and O(n).
 
     delta : radius on unit rows, 0 to choose it: the largest at which `purity` of 2,048 balls hold one pseudo-label
     only, that is the (1 - purity) quantile of the distance to the nearest row with another pseudo-label, which
@@ -102,7 +103,9 @@ def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArra
     radii: list[float] = []
     while len(rows) < budget and delta >= _LEAST:
         covered = balls.near_any(np.concatenate([pool.covered, np.array(rows, np.int64)]), delta)
-        degree = balls.degrees(np.flatnonzero(~covered), delta) + ~covered
+        open_ = np.flatnonzero(~covered)
+        lists = balls.lists(open_, delta, _KEPT * len(covered))
+        degree = (lists.degrees(open_) if lists else balls.degrees(open_, delta)) + ~covered
         while len(rows) < budget:
             best = int(np.where(free, degree, -1).argmax())
             if degree[best] == 0 or not free[best]:
@@ -114,7 +117,7 @@ def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArra
             ball = np.append(balls.within(best, delta), best)
             fresh = np.sort(ball[~covered[ball]])
             covered[fresh] = True
-            degree -= balls.degrees(fresh, delta)
+            degree -= lists.degrees(fresh) if lists else balls.degrees(fresh, delta)
             degree[fresh] -= 1
         delta /= 2
     rest = np.flatnonzero(free)[: budget - len(rows)]

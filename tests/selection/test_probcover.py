@@ -5,6 +5,7 @@ import pytest
 
 from selection import SKIPPED, BadParameter, Pool, create
 from selection.kernels.balls import Balls
+from selection.strategies import probcover
 from selection.strategies.probcover import ProbCover
 
 GOLDEN = [(17, 80), (34, 77), (0, 76), (68, 76), (51, 47), (6, 6), (16, 5), (21, 5), (36, 5), (61, 5)]
@@ -53,7 +54,11 @@ def test_the_first_picks_and_gains_are_the_published_codes() -> None:
 
 @pytest.mark.parametrize("covered", [[], [4, 99, 230]])
 @pytest.mark.parametrize("d", [5, 200])  # above 128 dims the first look is at leading directions only
-def test_picks_are_those_of_the_explicit_graph_through_several_radii(covered: list[int], d: int) -> None:
+@pytest.mark.parametrize("kept", [0, 300])  # pairs found again, and remembered
+def test_picks_are_those_of_the_explicit_graph_through_several_radii(
+    covered: list[int], d: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probcover, "_KEPT", kept)
     rng = np.random.default_rng(d)
     x = (rng.normal(size=(12, d))[rng.integers(12, size=260)] + rng.normal(size=(260, d)) * 0.4).astype(np.float32)
     rows = ProbCover(delta=0.6).select(pool_of(x, covered), 120, np.random.default_rng(0)).rows
