@@ -73,6 +73,7 @@ def _order(
         trained.probs if trained else None,
         labels.audit,
         length=project.horizon,
+        batch=project.batch_size,
         seed=services.options.seed,
     )
     picks = _picks(ordered, table, labels.classes, trained)

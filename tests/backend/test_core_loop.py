@@ -172,6 +172,16 @@ def test_the_first_ranking_becomes_the_order_that_label_studio_serves(world: Wor
     assert {"load", "learn", "rank"} == set(ranking.timings)
 
 
+def test_the_next_batch_is_chosen_as_a_batch_and_not_as_a_part_of_the_whole_head(world: World) -> None:
+    project = world.connect(90)
+    world.services.projects.update(project.id, audit_share=0.0, batch_size=3, head_size=60)
+    world.embed_all()
+    strategy.switch(world.services, project.id, "kmeans")
+    order = world.rank()
+    assert len(set(order)) == 60
+    assert {task % 3 for task in order[:3]} == {0, 1, 2}  # three clusters, one of each
+
+
 def test_labels_train_a_head_whose_guesses_are_right_and_reach_label_studio(world: World) -> None:
     project = world.connect(60)
     world.embed_all()
