@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from backend.core.domain import FeatureTable
 from selection.kernels.graph import SparseGraph
-from selection.proxy.learn import Learned, learn
+from selection.proxy.learn import Kind, Learned, learn
 
 MOST_ROWS = 200_000  # exact neighbours of more rows take minutes on a few cores: the linear head alone serves there
 NEW_SHARE = 0.1
@@ -44,6 +44,7 @@ class Pools:
         n_classes: int,
         *,
         seed: int,
+        kind: Kind = "auto",
     ) -> Learned:
         """Train on labels (n,) of the table's rows (below 0: not trained on); probabilities of all rows.
 
@@ -54,7 +55,7 @@ class Pools:
             pool = self.kept[project] = _prepare(version, table)
         known = np.isin(table.task_ids, pool.task_ids, assume_unique=True)
         features, kept = (table.vectors, labels) if known.all() else (table.vectors[known], labels[known])
-        learned = learn(features, kept, n_classes, kind="auto", graph=pool.graph, seed=seed, scaling=pool.scaling)
+        learned = learn(features, kept, n_classes, kind=kind, graph=pool.graph, seed=seed, scaling=pool.scaling)
         if known.all():
             return learned
         probs = np.empty((len(known), n_classes), np.float32)
