@@ -1,0 +1,171 @@
+"""Learning curves compared: areas, labels to reach an accuracy, labels saved, with intervals paired over the draws.
+
+A curve is accuracy (r,) at `counts` (r,) labels, ascending; a bundle of curves is (s, r), one row a draw. Everything
+is compared on the same draws, which takes the luck of a draw out of the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Verdict = Literal["better", "worse", "cannot tell"]
+
+ENOUGH = 5
+"""Draws below which nothing is claimed: of a few differences, all may have one sign by luck."""
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with its 95% interval, which rests on so many draws; an infinite bound: no limit is known."""
+
+    value: float
+    low: float
+    high: float
+    draws: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it is above or below 0; an interval that holds 0, or fewer than 5 draws, cannot tell."""
+        if self.draws >= ENOUGH and self.low > 0:
+            return "better"
+        if self.draws >= ENOUGH and self.high < 0:
+            return "worse"
+        return "cannot tell"
+
+
+def bootstrap(draws: int, statistic: Callable[[NDArray[np.int64]], float]) -> Interval:
+    """95% interval of `statistic(places)` by drawing the draws anew; `places` picks draws, with repeats.
+
+    Percentile bootstrap, expanded as in Hesterberg, "What teachers should know about the bootstrap", 2015: with few
+    draws the plain one is too narrow. The same draws give the same interval. A single draw has no interval: all
+    values are possible.
+    """
+    value = float(statistic(np.arange(draws)))
+    if draws < 2:
+        return Interval(value, -np.inf, np.inf, draws)
+    from scipy.stats import norm, t
+
+    rng = np.random.default_rng(0)
+    found = np.array([statistic(rng.integers(0, draws, draws)) for _ in range(RESAMPLES)])
+    tail = float(norm.cdf(t.ppf((1 - LEVEL) / 2, draws - 1) * np.sqrt(draws / (draws - 1))))
+    low, high = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")  # no sums: values may be infinite
+    return Interval(value, float(low), float(high), draws)
+
+
+def paired(ours: Floats, theirs: Floats) -> Interval:
+    """Mean of ours - theirs, (s,) each, with its interval."""
+    gaps = ours - theirs
+    return bootstrap(len(gaps), lambda places: float(gaps[places].mean()))
+
+
+def area(counts: Counts, curves: Floats) -> Floats:
+    """Mean accuracy between the first and the last count, by trapezoids: (..., r) -> (...)."""
+    if len(counts) == 1:
+        return np.asarray(curves[..., 0], np.float64)
+    widths = np.diff(counts).astype(np.float64)
+    return np.asarray(((curves[..., 1:] + curves[..., :-1]) / 2 * widths).sum(-1) / widths.sum(), np.float64)
+
+
+def labels_to_reach(counts: Counts, curve: Floats, target: float) -> float:
+    """Labels at which the curve first reaches `target`, between two counts by a straight line; inf if it never does.
+
+    A curve that starts above the target gives its first count: what lies before was not measured.
+    """
+    reached = np.flatnonzero(curve >= target)
+    if not len(reached):
+        return float("inf")
+    at = int(reached[0])
+    if at == 0:
+        return float(counts[0])
+    part = (target - curve[at - 1]) / (curve[at] - curve[at - 1])
+    return float(counts[at - 1] + part * (counts[at] - counts[at - 1]))
+
+
+def saved(counts: Counts, ours: Floats, theirs: Floats, target: float) -> float:
+    """Share of labels saved at an accuracy: 1 - n_ours / n_theirs, for two curves (r,).
+
+    Where theirs never gets there its last count stands for it, so that no more is claimed than was measured; where
+    ours never does the result is -inf.
+    """
+    needed = min(labels_to_reach(counts, theirs, target), float(counts[-1]))
+    return 1 - labels_to_reach(counts, ours, target) / needed
+
+
+def saved_at_end(counts: Counts, ours: Floats, theirs: Floats, target: float | None = None) -> Interval:
+    """Labels saved on the mean curves of bundles (s, r) at `target`; None: the accuracy at which theirs ends."""
+
+    def statistic(places: NDArray[np.int64]) -> float:
+        mine, other = ours[places].mean(0), theirs[places].mean(0)
+        return saved(counts, mine, other, float(other[-1]) if target is None else target)
+
+    return bootstrap(len(ours), statistic)
+
+
+def saved_at(counts: Counts, ours: Floats, theirs: Floats, stop: int) -> Interval:
+    """Labels saved at what ours reaches after `stop`: 1 - n / n_theirs(that accuracy), never more than measured."""
+
+    def statistic(places: NDArray[np.int64]) -> float:
+        mine, other = ours[places].mean(0), theirs[places].mean(0)
+        return 1 - float(counts[stop]) / min(labels_to_reach(counts, other, float(mine[stop])), float(counts[-1]))
+
+    return bootstrap(len(ours), statistic)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One bundle against the base on the same draws.
+
+    accuracy : at each stop; gap : ours - base at each stop; area, area_gap : over the whole curve.
+    wins, ties, losses : stops at which the gap is shown to be above 0, cannot be told from 0, is below 0.
+    to_target : labels of the mean curve to the target, inf if never; saved : share saved there; saved_at : at each
+    stop, against what the base needs for the same accuracy.
+    """
+
+    accuracy: tuple[float, ...]
+    gap: tuple[Interval, ...]
+    area: float
+    area_gap: Interval
+    target: float
+    to_target: float
+    saved: Interval
+    saved_at: tuple[Interval, ...]
+
+    @property
+    def wins(self) -> int:
+        return sum(item.verdict == "better" for item in self.gap)
+
+    @property
+    def losses(self) -> int:
+        return sum(item.verdict == "worse" for item in self.gap)
+
+    @property
+    def ties(self) -> int:
+        return len(self.gap) - self.wins - self.losses
+
+
+def compare(counts: Counts, ours: Floats, base: Floats, target: float | None = None) -> Comparison:
+    """Compare two bundles (s, r) on the same draws; target None: the accuracy at which the base's mean ends.
+
+    Cost: (2 r + 2) bootstraps of 2,000 resamples, about 0.1 s each at 10 draws.
+    """
+    mean = ours.mean(0)
+    goal = float(base.mean(0)[-1]) if target is None else target
+    return Comparison(
+        accuracy=tuple(mean.tolist()),
+        gap=tuple(paired(ours[:, stop], base[:, stop]) for stop in range(len(counts))),
+        area=float(area(counts, mean)),
+        area_gap=paired(area(counts, ours), area(counts, base)),
+        target=goal,
+        to_target=labels_to_reach(counts, mean, goal),
+        saved=saved_at_end(counts, ours, base, target),
+        saved_at=tuple(saved_at(counts, ours, base, stop) for stop in range(len(counts))),
+    )
