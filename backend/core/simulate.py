@@ -28,7 +28,6 @@ from selection.proxy.learn import Kind, Learned
 from selection.proxy.renewal import Evidence, advise, measure
 
 BASE = "random"
-SLICE = 1_000  # tasks in a ranking at most, as `Project.horizon` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,6 @@ class Reveal:
     held_out_labels: NDArray[np.int64]
     method: Method
     seed: int
-    calibrate: bool = False
 
 
 Renew = Callable[[Reveal], NDArray[np.float16]]
@@ -62,7 +60,7 @@ class Plan:
     """What to replay.
 
     stops : numbers of labels after which the head is trained and judged, ascending; seeds : draws.
-    horizon : tasks ranked at a time, of which the batch is labeled; None: ten batches, as the live queue does.
+    heads : kinds of heads that learn, judge, and give the strategies their probabilities.
     """
 
     strategies: tuple[str, ...]
@@ -70,7 +68,6 @@ class Plan:
     seeds: tuple[int, ...]
     heads: tuple[Kind, ...] = ("auto",)
     test_share: float = 0.2
-    horizon: int | None = None
 
     def __post_init__(self) -> None:
         if not self.stops or self.stops[0] < 1 or any(a >= b for a, b in zip(self.stops, self.stops[1:], strict=False)):
@@ -176,11 +173,11 @@ class _Replay:
     def _choose(
         self, table: FeatureTable, known: NDArray[np.int64], probs: NDArray[np.float32] | None, batch: int
     ) -> NDArray[np.int64]:
-        horizon = max(batch, self.plan.horizon or min(10 * batch, SLICE))
+        # the live queue ranks a reserve behind the batch, which never changes the batch: not worth its time here
         ordered = order_rows(
-            self.preset.strategy, table.vectors, known, probs, self.test, length=horizon, seed=self.seed
+            self.preset.strategy, table.vectors, known, probs, self.test, length=batch, batch=batch, seed=self.seed
         )
-        return ordered.rows[:batch]
+        return ordered.rows
 
     def _learn(self, table: FeatureTable, known: NDArray[np.int64]) -> Learned:
         classes = len(self.truth.classes)
@@ -197,9 +194,7 @@ class _Replay:
         held_out = renewal.rows_of(table, renewal.choose_held_out(table, labels, self.seed))
         train: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(known >= 0), held_out).astype(np.int64)
         method: Method = "ft" if evidence.labels >= renewal.FULL_FROM * evidence.classes else "lp-ft"
-        vectors = self.renew(
-            Reveal(train, known[train], held_out, known[held_out], method, self.seed, self.preset.calibrate)
-        )
+        vectors = self.renew(Reveal(train, known[train], held_out, known[held_out], method, self.seed))
         fresh = FeatureTable(table.task_ids, vectors)
         seen = known.copy()
         seen[held_out] = selection.SKIPPED
