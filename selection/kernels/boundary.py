@@ -56,11 +56,14 @@ def _wide(part: FloatArray, device: str) -> torch.Tensor:
 
 
 class Members:
-    """The rows of one pseudo-class as float64, with blocked distances; positions in it, not pool rows."""
+    """The rows of one pseudo-class, with blocked distances; positions in it, not pool rows."""
 
-    def __init__(self, features: FloatArray, device: str) -> None:
+    def __init__(self, features: FloatArray, device: str, precision: str = "float64") -> None:
+        import torch
+
         x = _wide(features, device)
-        self.x = x - x.mean(0)  # a common offset would cost digits
+        x -= x.mean(0)  # a common offset would cost digits
+        self.x = x if precision == "float64" else x.to(torch.float32)
         self.count = len(features)
 
     def distances(self, left: IntArray, right: IntArray) -> torch.Tensor:
@@ -72,9 +75,11 @@ class Members:
 
     def mean_distances(self, among: IntArray) -> Float64:
         """Mean distance of each of `among` to all of `among`, itself included: (m,)."""
+        import torch
+
         out: Float64 = np.empty(len(among))
         for part in blocks(len(among), block_rows(8 * len(among))):
-            out[part] = self.distances(among[part], among).mean(1).cpu().numpy()
+            out[part] = self.distances(among[part], among).mean(1, dtype=torch.float64).cpu().numpy()
         return out
 
 
@@ -88,7 +93,7 @@ def dense_first(members: Members, core: int, inner: float, neighbors: int, *, in
     n = members.count
     ring = max(1, int(inner * n))
     everyone = np.arange(n)
-    from_core = members.distances(everyone, np.array([core]))[:, 0].cpu().numpy()
+    from_core = members.distances(everyone, np.array([core]))[:, 0].double().cpu().numpy()
     inside = np.argsort(from_core, kind="stable")[:ring]
     outside = np.setdiff1d(everyone, inside)
     near: Float64 = np.empty((len(outside), 0))
@@ -115,7 +120,8 @@ def _merge(members: Members, outside: IntArray, fresh: IntArray, near: Float64, 
     out: Float64 = np.empty((len(outside), width))
     for part in blocks(len(outside), block_rows(8 * (len(fresh) + k))):
         fresh_distances = members.distances(outside[part], fresh)
-        both = torch.cat([torch.from_numpy(near[part]).to(fresh_distances.device), fresh_distances], 1)
+        least = fresh_distances.topk(min(k, len(fresh)), dim=1, largest=False).values.double()
+        both = torch.cat([torch.from_numpy(near[part]).to(least.device), least], 1)
         out[part] = both.topk(width, dim=1, largest=False).values.cpu().numpy()
     return out
 

@@ -31,6 +31,13 @@ def test_picks_are_those_of_the_published_code_and_of_its_correction(compat: str
     assert picks(BiLAF(compat=compat), golden_rows(), np.arange(5), 25) == expected
 
 
+def test_single_precision_changes_few_picks_if_any() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 6))
+    cores = np.array([3, 90, 200])
+    exact, quick = (picks(BiLAF(precision=p), x, cores, 40) for p in ("float64", "float32"))
+    assert len(set(exact) & set(quick)) >= 38
+
+
 def by_definition(x: np.ndarray, cores: list[int], budgets: list[int]) -> list[int]:
     """The whole method on dense float64 distances, straight from the definition."""
     between = np.linalg.norm(x[:, None] - x[None], axis=2)
@@ -173,6 +180,7 @@ def test_the_ranking_interleaves_the_classes() -> None:
         {"neighbors": 0},
         {"penalty": 0.9},
         {"compat": "both"},
+        {"precision": "float16"},
         {"device": "abacus"},
     ],
 )
