@@ -6,13 +6,15 @@
 Data: a mixture of Gaussians of unequal sizes with heavy tails and a low-rank core, or the rows of FILE.npy. Each case
 runs alone in its own process on the same file of features; extra memory is the peak of its resident set less what it
 was once features and libraries were loaded. Where a published form would take hours its slope is measured, and the
-table says so. Run it on a quiet machine: all figures of one table come from one run.
+table says so. Seconds are CPU seconds of --threads threads: with one, a busy machine disturbs them least; ratios are
+of one run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -104,7 +106,7 @@ def in_process(file: Path, name: str, side: str, budget: int, limit: float) -> d
 def compare(file: Path, methods: list[str], budget: int, limit: float) -> list[str]:
     """Lines of the table of ours against the published forms."""
     lines = [
-        "| method | ours s | published s | ratio | ours MiB | published MiB | same picks | published form's timing |",
+        "| method | ours CPU s | published CPU s | ratio | ours MiB | published MiB | same picks | timing |",
         "|---|---|---|---|---|---|---|---|",
     ]
     theirs: dict[str, dict[str, Any] | None] = {}
@@ -173,6 +175,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 50_000, 200_000, 1_000_000])
     parser.add_argument("--features", type=Path, help="(n, d) .npy of real features for the comparison")
     parser.add_argument("--limit", type=float, default=1800, help="seconds after which a case is given up")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch and of numpy's products")
     parser.add_argument("--out", type=Path, help="write the page here instead of to stdout")
     parser.add_argument("--case", nargs=4, metavar=("FILE", "NAME", "SIDE", "BUDGET"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -183,8 +186,12 @@ def main() -> None:
     asked = _parse()
     if asked.case:
         file, name, side, budget = asked.case
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         print(json.dumps(run_case(file, name, side, int(budget))))
         return
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(asked.threads)
+    torch.set_num_threads(asked.threads)
     lines = ["# How fast the strategies are", "", f"{date.today()}, `python -m benchmarks.selection"]
     lines[-1] += f" {' '.join(sys.argv[1:])}`, {platform.machine()}, {torch.get_num_threads()} threads,"
     lines += [f"torch {torch.__version__}, numpy {np.__version__}.", ""]

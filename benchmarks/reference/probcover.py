@@ -6,13 +6,11 @@ import numpy as np
 import torch
 
 
-def build(unit: np.ndarray, delta: float, *, batches: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """All edges x -> y with distance below delta; `batches` stops early, to measure a slope."""
+def build(unit: np.ndarray, delta: float) -> tuple[np.ndarray, np.ndarray]:
+    """All edges x -> y with distance below delta."""
     x = torch.from_numpy(unit)
     left, right = [], []
-    for at, start in enumerate(range(0, len(x), 500)):
-        if batches is not None and at >= batches:
-            break
+    for start in range(0, len(x), 500):
         a, b = (torch.cdist(x[start : start + 500], x) < delta).nonzero(as_tuple=True)
         left.append((a + start).numpy())
         right.append(b.numpy())
