@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     image_size: int | None = _setting("Side of the square input, pixels; empty: the backbone's own", None, ge=32)
     device: str = _setting("auto, cpu, cuda or cuda:N", "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = _setting("Precision of the forward pass", "auto")
+    precision: Literal["auto", "fp32", "bf16"] = _setting("Precision of the forward pass", "auto")
     image_hosts: Words = _setting(
         "Further hosts that images may come from (host or host:port, comma separated); `*`: any public one", ()
     )

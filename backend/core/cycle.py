@@ -11,6 +11,7 @@ import structlog
 import selection
 from backend.core import audit, due, publish
 from backend.core.domain import FeatureTable, Guess, Guesses, Pick, Project, Ranking
+from backend.core.errors import LabelStudioError
 from backend.core.heads import Trained, train
 from backend.core.labels import Labels, read_labels
 from backend.core.ordering import order_rows
@@ -54,7 +55,11 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     if trained:
         services.features.write_guesses(project_id, _guesses(table, trained))
     stages.done("store")
-    published = publish.publish(services, project_id, ranking)
+    published: dict[str, float] = {}
+    try:
+        published = publish.publish(services, project_id, ranking)
+    except (LabelStudioError, publish.NotPublished) as error:  # what is learnt is kept; publishing is due, and retried
+        log.warning("the ranking could not be published yet", project=project_id, error=str(error))
     log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
     if trained:
         services.jobs.submit("consider", key=f"consider:{project_id}", project=project_id)

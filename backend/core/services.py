@@ -28,7 +28,7 @@ class Options:
     basic_auth: tuple[str, str] | None = None
     shard_size: int = 512  # tasks an embedding job claims
     chunk_size: int = 64  # tasks per append: what a killed worker may have to do again
-    lease: float = 60.0  # seconds after which a silent worker's tasks are free again
+    lease: float = 30.0  # seconds after which a silent worker's tasks are free again
     reconcile_every: float = 60.0  # seconds between looks at Label Studio
     full_sync_every: float = 900.0  # seconds between full looks
     batch_size: int = 10  # default of new projects
