@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from backend import __version__
-from backend.console import projects, run, show
+from backend.console import projects, run, show, simulate
 from backend.core.errors import LabelQueueError, UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run.up, run.serve, run.worker),
     "Projects": (projects.connect, projects.disconnect, projects.strategy, projects.learn, projects.sync),
     "Look": (show.status, show.queue, projects.tasks, show.strategies, show.doctor, run.config),
+    "Try out and take away": (simulate.simulate,),
 }
 for theme, commands in COMMANDS.items():
     for command in commands:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,11 +41,18 @@ def settings(**given: Any) -> Settings:
 
 def services(made: Settings | None = None) -> Services:
     """The real services for a short command: the log shows only what is wrong."""
-    from backend import logs, wiring
+    from backend import wiring
 
     made = made or settings()
-    logs.configure(made, process="cli", least="debug" if made.log_level == "debug" else "error")
+    quiet(made)
     return wiring.services(made)
+
+
+def quiet(made: Settings) -> None:
+    """Log only what is wrong, unless everything was asked for."""
+    from backend import logs
+
+    logs.configure(made, process="cli", least="debug" if made.log_level == "debug" else "error")
 
 
 def find(opened: Services, number: int) -> Project:
@@ -71,6 +79,18 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, moved by calling with (done, total); nothing is drawn where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_json(value: Any) -> None:

@@ -79,7 +79,7 @@ def test_few_draws_or_an_interval_around_nothing_cannot_tell():
     assert Interval(1.0, 0.5, 1.5, ENOUGH - 1).verdict == "cannot tell"
     assert Interval(-1.0, -1.5, -0.5, ENOUGH).verdict == "worse"
     assert Interval(1.0, -0.5, 1.5, 100).verdict == "cannot tell"
-    one = bootstrap(1, lambda places: 3.0)
+    one = bootstrap(1, lambda weights: np.full(len(weights), 3.0))
     assert (one.low, one.high, one.verdict) == (-np.inf, np.inf, "cannot tell")
 
 

@@ -42,7 +42,7 @@ def test_the_replay_is_the_round_of_the_live_queue_written_out():
     probs, pools, expected = None, Pools(), []
     for _ in range(4):
         strategy = preset("margin").strategy
-        rows = order_rows(strategy, truth.table.vectors, known, probs, test, length=60, seed=3).rows[:6]
+        rows = order_rows(strategy, truth.table.vectors, known, probs, test, length=60, batch=6, seed=3).rows[:6]
         assert not test[rows].any() and (known[rows] == selection.UNLABELED).all()
         known[rows] = truth.labels[rows]
         learned = pools.learn(0, 1, truth.table, known, 4, seed=3)
@@ -58,7 +58,7 @@ def test_labels_that_were_not_asked_for_change_nothing(monkeypatch):
 
     def watched(*args, **options):
         found = order_rows(*args, **options)
-        asked.extend(found.rows[:6].tolist())
+        asked.extend(found.rows.tolist())
         return found
 
     monkeypatch.setattr(simulate, "order_rows", watched)

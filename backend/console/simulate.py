@@ -1,0 +1,163 @@
+"""The command that replays labeled data: which strategy would have saved labels here?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backend.console import base
+from backend.core.errors import BadSetting
+
+if TYPE_CHECKING:
+    from backend.core.simulate import Plan, Renew, Run, Truth
+    from backend.settings import Settings
+
+MOST_BAD = 5
+
+
+def simulate(
+    where: Annotated[
+        str,
+        typer.Argument(metavar="FOLDER_OR_PROJECT", help="Images in one sub-folder a class, or a project's number."),
+    ],
+    strategies: Annotated[
+        str, typer.Option(help="Names with commas: strategies, activedc, svpp-NAME, asvp-NAME. Random is always added.")
+    ] = "auto,typiclust,margin",
+    rounds: Annotated[int, typer.Option(help="Learning rounds.", min=1)] = 10,
+    batch: Annotated[int, typer.Option(help="Labels a round.", min=1)] = 10,
+    budgets: Annotated[
+        str | None, typer.Option(help="Learn after these numbers of labels, with commas, instead of equal rounds.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Draws; each holds other images out.", min=1)] = 5,
+    head: Annotated[str, typer.Option(help="linear, auto, or both with a comma; random has the first.")] = "auto",
+    test_share: Annotated[float, typer.Option(help="Share of images that judge.", min=0.01, max=0.9)] = 0.2,
+    target: Annotated[
+        float | None, typer.Option(help="Accuracy at which labels are counted; default: where random ends.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for curves.csv, summary.json, curves.svg, report.html.")
+    ] = None,
+    as_json: base.AsJson = False,
+) -> None:
+    """Replay labeled images as if nobody had labeled them: which strategy saves labels on this data?
+
+    Ranking and learning are those of the live queue. Features of a folder are extracted once and kept.
+
+    Example: labelqueue simulate photos/ --strategies auto,margin --rounds 20 --seeds 10 --out simulation/
+    """
+    from backend.adapters.simulation_files import write
+    from backend.core.simulate import Plan, steady
+    from backend.core.simulate_report import report
+
+    plan = Plan(
+        strategies=_names(strategies),
+        stops=_numbers(budgets) if budgets else steady(rounds, batch),
+        seeds=tuple(range(seeds)),
+        heads=_heads(head),
+        test_share=test_share,
+    )
+    arms = plan.arms  # unknown names are told before anything is embedded
+    truth, source, warnings, renew = _open(where, any(item.renew for item, _ in arms))
+    runs = _play(truth, plan, renew)
+    about: dict[str, Any] = {"source": source, "images": len(truth.labels), "classes": list(truth.classes)}
+    summary = about | report(plan, runs, target=target)
+    summary["notes"] = [*warnings, *summary["notes"]]
+    written = write(out, plan, runs, summary) if out else []
+    if as_json:
+        base.print_json(summary)
+    else:
+        _print(summary, written)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in _names(text))
+    except ValueError as error:
+        raise BadSetting(f"--budgets takes whole numbers with commas, as 10,50,100, not {text!r}") from error
+
+
+def _heads(text: str) -> Any:
+    from selection.proxy.learn import KINDS
+
+    found = _names(text)
+    unknown = sorted(set(found) - set(KINDS))
+    if unknown or not found:
+        raise BadSetting(f"no head {', '.join(unknown) or repr(text)}; known: {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(found))
+
+
+def _open(where: str, renews: bool) -> tuple[Truth, str, list[str], Renew | None]:
+    """(what is known, its name, what to warn of, how to renew features where the images are at hand)."""
+    if Path(where).is_dir():
+        return _from_folder(Path(where), renews)
+    if not where.isdigit():
+        raise BadSetting(f"{where} is neither a folder nor a project's number; projects: labelqueue status")
+    from backend.core.simulate_project import labeled
+
+    opened = base.services()
+    project = base.find(opened, int(where))
+    truth, warnings = labeled(opened, project)
+    return truth, project.title or f"project {where}", warnings, None
+
+
+def _from_folder(path: Path, renews: bool) -> tuple[Truth, str, list[str], Renew | None]:
+    from backend.adapters.folder import folder_features, read_folder
+    from backend.adapters.folder_renewal import open_images, renewer
+    from backend.core.simulate import Truth
+
+    made = base.settings()
+    base.quiet(made)
+    folder = read_folder(path)
+    embedder = _embedder(made, open_images(made, folder.root))
+    with base.progress("embedding") as report:
+        good, table, failed = folder_features(folder, embedder, made.home / "simulations", progress=report)
+    warnings = [f"left out, for it cannot be read: {bad.name}: {reason}" for bad, reason in failed[:MOST_BAD]]
+    warnings += [f"left out in the same way: {len(failed) - MOST_BAD} more"] if len(failed) > MOST_BAD else []
+    renew = renewer(good, made, made.home / "simulations") if renews else None
+    return Truth(table, good.labels, good.classes), path.resolve().name, warnings, renew
+
+
+def _embedder(made: Settings, images: Any) -> Any:
+    from backend.adapters.backbone import DEFAULT
+    from backend.adapters.embedder import open_embedder
+
+    return open_embedder(
+        images,
+        backbone=made.backbone or DEFAULT,
+        pixels=made.image_size,
+        device=made.device,
+        precision=made.precision,
+    )
+
+
+def _play(truth: Truth, plan: Plan, renew: Renew | None) -> list[Run]:
+    from backend.core.simulate import simulate as play
+
+    total = len(plan.arms) * len(plan.seeds)
+    runs: list[Run] = []
+    with base.progress("replaying") as report:
+        for run in play(truth, plan, renew):
+            runs.append(run)
+            report(len(runs), total)
+    return runs
+
+
+def _print(summary: dict[str, Any], written: list[Path]) -> None:
+    from backend.adapters.simulation_files import COLUMNS, cells, explain
+
+    out = base.console()
+    out.print(f"{summary['source']}: {summary['images']} images, {len(summary['classes'])} classes", markup=False)
+    out.print(base.table(COLUMNS, cells(summary), right=COLUMNS[1:]))
+    for arm in summary["arms"]:
+        for item in arm["renewals"]:
+            out.print(f"{arm['name']}, draw {item['seed']}: {item['what']}", markup=False)
+    for text in (*summary["notes"], *explain(summary)):
+        out.print(text, markup=False)
+    for path in written:
+        out.print(f"wrote {path}", markup=False)
