@@ -15,6 +15,7 @@ from backend.core import due
 from backend.core.domain import Backbone, Embedded, Failed, FeatureBatch, Project
 from backend.core.errors import LabelStudioError
 from backend.core.services import Services
+from backend.core.training import FeatureSet
 
 log = structlog.get_logger()
 
@@ -30,7 +31,8 @@ def embed(services: Services, project_id: int, owner: str) -> int:
     if not claimed:
         return 0
     try:
-        embedder = services.embedder(services.feature_sets.get(project_id, project.features_version).checkpoint)
+        live = services.feature_sets.get(project_id, project.features_version)
+        embedder = services.embedder(live.checkpoint)
         if not _same_backbone(services, project, embedder.backbone):
             due.nudge(services, services.projects.get(project_id))
             return 0
@@ -45,7 +47,9 @@ def embed(services: Services, project_id: int, owner: str) -> int:
         services.tasks.finish(project_id, dict.fromkeys(stored, ""), lost)
         todo = [(task, image) for task, image, _ in claimed if task not in stored and task not in lost]
         results = embedder.embed(todo)
+        began = services.clock.now()
         done = _store(services, project_id, version, owner, results, len(todo))
+        _note_rate(services, live, done, services.clock.now() - began)
     finally:
         services.tasks.release(project_id, owner)
     log.info("embedded a shard", project=project_id, tasks=done, found_stored=len(stored), device=embedder.device)
@@ -102,6 +106,17 @@ def _store(
     commit()
     services.jobs.progress(done, total)
     return done
+
+
+def _note_rate(services: Services, live: FeatureSet, images: int, seconds: float) -> None:
+    """Keep images/s of one worker as a moving mean: a full shard counts half of it, a small one less."""
+    if images == 0 or seconds <= 0:
+        return
+    rate = images / seconds
+    before = services.feature_sets.get(live.project, live.version).report.get("embed_rate")
+    weight = images / (images + services.options.shard_size)
+    mean = rate if before is None else (1 - weight) * before + weight * rate
+    services.feature_sets.note(live.project, live.version, at=services.clock.now(), embed_rate=mean)
 
 
 def _same_backbone(services: Services, project: Project, backbone: Backbone) -> bool:

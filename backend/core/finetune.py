@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from backend.core import renewal
+from backend.core import pseudo, renewal
 from backend.core.domain import FeatureTable, Project
 from backend.core.labels import Labels, read_labels
 from backend.core.services import Services
@@ -43,7 +43,7 @@ def train(services: Services, project_id: int, version: int) -> TrainingState | 
         "epochs": [dict(epoch) for epoch in state.epochs],
         "planned": state.total,
         "train_seconds": sum(epoch["seconds"] for epoch in state.epochs),
-        "pseudo": sum(example.weight < 1 for example in order.train),
+        **pseudo.record(order),
     }
     done = state.finished
     updated = services.feature_sets.update(

@@ -56,6 +56,8 @@ def read_labels(services: Services, project: Project, table: FeatureTable) -> La
 def places(table: FeatureTable, tasks: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Rows of those tasks that have features, and which of the tasks they are."""
     wanted = np.array(tasks, np.int64)
+    if not len(table.task_ids):
+        return np.zeros(0, np.int64), np.zeros(len(wanted), bool)
     rows = np.minimum(np.searchsorted(table.task_ids, wanted), len(table.task_ids) - 1)
     found = table.task_ids[rows] == wanted
     return rows[found], found

@@ -273,6 +273,10 @@ class FeatureSets(Protocol):
         """Set any of: state, backbone, checkpoint, report, reason."""
         ...
 
+    def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
+        """Set these entries of the report and leave its others, in one transaction: jobs of a version may overlap."""
+        ...
+
     def make_live(self, project: int, version: int, at: float) -> None:
         """Switch the project to this version in one transaction: it becomes live, the one before retired.
 

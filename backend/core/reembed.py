@@ -36,9 +36,13 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
         items = [(task.id, task.image) for task in found if task.image is not None]
         failed = _store(services, current, embedder.embed(items), len(items))
         if failed:
-            report = {**current.report, "unread": [*current.report.get("unread", []), *failed]}
-            current = services.feature_sets.update(project_id, version, at=services.clock.now(), report=report)
-    if not missing(services, current):
+            unread = services.feature_sets.get(project_id, version).report.get("unread", [])
+            current = _note(services, current, unread=[*unread, *failed])
+    left = missing(services, current)
+    if mine:
+        live = services.features.load(project_id, services.projects.get(project_id).features_version)
+        current = _note(services, current, left=len(left), pool=len(live.task_ids))
+    if not left and current.state == "embedding":
         tag = services.embedder(current.checkpoint).backbone.tag
         current = services.feature_sets.update(
             project_id, version, at=services.clock.now(), state="judging", backbone=tag
@@ -54,6 +58,10 @@ def missing(services: Services, current: FeatureSet) -> list[int]:
     unread = np.array([item["task"] for item in current.report.get("unread", [])], np.int64)
     absent = np.setdiff1d(live.task_ids, np.union1d(have.task_ids, unread), assume_unique=False)
     return [int(task) for task in absent]
+
+
+def _note(services: Services, current: FeatureSet, **entries: object) -> FeatureSet:
+    return services.feature_sets.note(current.project, current.version, at=services.clock.now(), **entries)
 
 
 def judge(services: Services, project_id: int, version: int) -> Comparison | None:

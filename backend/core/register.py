@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from backend.core import strategy
+from backend.core import strategy, tuning
 from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting, UnknownProject
 from backend.core.services import Services
+from backend.core.tuning import SETTINGS
 
 TITLE = "LabelQueue"
 """Our name in Label Studio, and the model_version before the first ranking is live."""
 
 UNREAD = LabelConfig(None, None, None, (), False, "the label config has not been read yet")
-SETTINGS = {"batch_size": int, "min_interval": float, "head_size": int, "preannotate": bool}
 
 
 def register(services: Services, key: str, label_config: str, extra_params: Any = None, title: str = "") -> str:
     """Answer /setup: the model_version that Label Studio should show.
 
     key is "<ls id>.<created>" as Label Studio sends it. Extra params (None, a JSON text or an object; keys
-    `strategy`, `params`, batch_size, min_interval, head_size, preannotate) act when they differ from those seen last,
+    `strategy`, `params` and those of `tuning.SETTINGS`) act when they differ from those seen last,
     so that a page load does not undo a switch made elsewhere. Raises `BadSetting`; then nothing is changed.
     """
     number = key.split(".", 1)[0]
@@ -110,19 +109,6 @@ def _known(services: Services, ls_id: int, key: str) -> Project | None:
 
 def _checked(config: LabelConfig, current: Strategy, extra: dict[str, Any]) -> Strategy:
     """The strategy that the extra params ask for; brings the settings among them to their types. Changes nothing."""
-    extra.update({name: _setting(name, extra[name]) for name in SETTINGS if name in extra})
+    extra.update(tuning.checked({name: extra[name] for name in SETTINGS if name in extra}))
     params = extra.get("params", {} if "strategy" in extra else current.params)
     return strategy.checked(config, extra.get("strategy", current.name), params)
-
-
-def _setting(name: str, value: Any) -> Any:
-    kind = SETTINGS[name]
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        raise BadSetting(f"{name} must be true or false, got {value!r}")
-    with suppress(TypeError, ValueError):
-        number = kind(value)
-        if not isinstance(value, bool) and (number > 0 or (kind is float and number == 0)):
-            return number
-    raise BadSetting(f"{name} must be a positive number, got {value!r}")

@@ -55,6 +55,7 @@ def consider(services: Services, project_id: int) -> str:
         "renewal": {
             "action": advice.action,
             "reason": advice.reason,
+            "mode": mode(services, project),
             **dataclasses.asdict(evidence),
             **costs(services, project, sets),
         },
@@ -71,9 +72,12 @@ def mode(services: Services, project: Project) -> str:
 
 
 def start(services: Services, project_id: int, method: Method | None = None) -> FeatureSet:
-    """Begin to fine-tune. Raises `UserError` if one is under way, or labels are too few to train and hold out."""
+    """Begin to fine-tune. Raises `UserError` if one is under way, or labels are too few to train and hold out.
+
+    Reads no feature vectors: the web process and the command line call it too.
+    """
     project = services.projects.get(project_id)
-    table = services.features.load(project_id, project.features_version)
+    table = _seen(services, project)
     labels = read_labels(services, project, table)
     rows = np.flatnonzero(labels.trainable >= 0)
     classes = len(np.unique(labels.rows[rows]))
@@ -164,16 +168,28 @@ def choose_held_out(table: FeatureTable, labels: Labels, seed: int) -> list[int]
     return sorted(chosen)
 
 
+def _seen(services: Services, project: Project) -> FeatureTable:
+    """The embedded tasks that have a label or skip, with no columns."""
+    labeled, skipped = services.tasks.labels(project.id)
+    tasks = sorted(services.features.present(project.id, project.features_version, [*labeled, *skipped]))
+    return FeatureTable(np.array(tasks, np.int64), np.zeros((len(tasks), 0), np.float16))
+
+
 def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> dict[str, float | None]:
     """Seconds that a renewal would take here, from what was measured here; None until something was."""
-    live = next((item for item in sets if item.version == project.features_version), None)
-    rate = live.report.get("embed_rate") if live else None
+    rate = embed_rate(sets)
     trained = [item.report["train_seconds"] for item in sets if item.report.get("train_seconds")]
     embedded = services.tasks.counts(project.id).embedded
     return {
         "embed_seconds": embedded / rate if rate else None,
         "train_seconds": trained[-1] if trained else None,
     }
+
+
+def embed_rate(sets: Sequence[FeatureSet]) -> float | None:
+    """Images/s of one worker at the newest features that were measured; None until some were."""
+    rates = [item.report["embed_rate"] for item in sets if item.report.get("embed_rate")]
+    return float(rates[-1]) if rates else None
 
 
 def _evidence_of(services: Services, project: Project, but: Head) -> list[Evidence]:

@@ -73,6 +73,14 @@ class SqlFeatureSets:
             _set(connection, project, version, {**fields, "updated_at": at})
             return _one(connection, project, version)
 
+    def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
+        """Set these entries of the report and leave its others, in one transaction: jobs of a version may overlap."""
+        with self._db.write(project) as connection:
+            _write_first(connection, project)
+            report = {**_one(connection, project, version).report, **entries}
+            _set(connection, project, version, {"report": report, "updated_at": at})
+            return _one(connection, project, version)
+
     def make_live(self, project: int, version: int, at: float) -> None:
         """Switch the project to this version: it becomes live, the one before retired."""
         with self._db.write(project) as connection:

@@ -1,0 +1,106 @@
+"""The settings of a project that people may change, checked in one place: extra params, `labelqueue set`, our API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import isfinite
+from typing import Any, get_args
+
+from backend.core.domain import Project, RenewalMode
+from backend.core.errors import BadSetting
+from backend.core.services import Services
+
+MOST = 1_000_000_000
+MOST_AUDIT = 0.5
+DEFAULT = (None, "default")
+SWITCH = {"on": True, "off": False}
+
+
+def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
+    with suppress(TypeError, ValueError, OverflowError):
+        number = kind(value)
+        exact = kind is float or not isinstance(value, float) or number == value
+        if (
+            not isinstance(value, bool)
+            and isfinite(number)
+            and exact
+            and (number > 0 or (kind is float and not number))
+        ):
+            if number > MOST:
+                raise BadSetting(f"{name} must be at most {MOST:,}, got {value!r}")
+            return number
+    what = "whole number" if kind is int and isinstance(value, float) else "number"
+    raise BadSetting(f"{name} must be a positive {what}, got {value!r}")
+
+
+def _count(name: str, value: Any) -> Any:
+    return _number(name, value, int)
+
+
+def _seconds(name: str, value: Any) -> Any:
+    return _number(name, value, float)
+
+
+def _count_or_default(name: str, value: Any) -> Any:
+    return None if value in DEFAULT else _count(name, value)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if isinstance(value, str):
+        value = SWITCH.get(value, value)
+    if isinstance(value, bool):
+        return value
+    raise BadSetting(f"{name} must be true or false, got {value!r}")
+
+
+def _share(name: str, value: Any) -> float:
+    with suppress(TypeError, ValueError, OverflowError):
+        share = float(value)
+        if not isinstance(value, bool) and 0 <= share <= MOST_AUDIT:
+            return share
+    raise BadSetting(f"{name} must be a share from 0 (switched off) to {MOST_AUDIT}, got {value!r}")
+
+
+def _mode(name: str, value: Any) -> str | None:
+    if value in DEFAULT:
+        return None
+    if isinstance(value, str) and value in get_args(RenewalMode):
+        return value
+    raise BadSetting(f"{name} must be one of {', '.join(get_args(RenewalMode))}, default; got {value!r}")
+
+
+SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
+    "batch_size": _count,
+    "min_interval": _seconds,
+    "head_size": _count_or_default,
+    "preannotate": _switch,
+    "audit_share": _share,
+    "renewal": _mode,
+    "calibrate": _switch,
+}
+"""Name of the project's field -> what brings a given value to its type, or raises `BadSetting`."""
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values brought to their types. Raises `BadSetting` for an unknown name or a value out of range."""
+    unknown = sorted(set(given) - set(SETTINGS))
+    if unknown:
+        raise BadSetting(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(SETTINGS))}")
+    return {name: SETTINGS[name](name, value) for name, value in given.items()}
+
+
+def change(services: Services, project: Project, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Set what is given, all of it or (on `BadSetting`) nothing; returns all settings as they are then.
+
+    They act from the next learning round; the workers notice by themselves when a change makes one due.
+    """
+    found = checked(given)
+    if found:
+        services.projects.update(project.id, **found)
+    return current(services.projects.get(project.id))
+
+
+def current(project: Project) -> dict[str, Any]:
+    """The project's settings by name; None stands for the default."""
+    return {name: getattr(project, name) for name in SETTINGS}
