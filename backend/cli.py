@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from backend import __version__
-from backend.console import projects, run, show, simulate
+from backend.console import features, projects, run, show, simulate, tune
 from backend.core.errors import LabelQueueError, UserError
 
 app = typer.Typer(
@@ -23,7 +23,8 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run.up, run.serve, run.worker),
-    "Projects": (projects.connect, projects.disconnect, projects.strategy, projects.learn, projects.sync),
+    "Projects": (projects.connect, projects.disconnect, projects.strategy, tune.set, projects.learn, projects.sync),
+    "Learning": (features.features, features.curve),
     "Look": (show.status, show.queue, projects.tasks, show.strategies, show.doctor, run.config),
     "Try out and take away": (simulate.simulate,),
 }

@@ -10,8 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from backend.core import wording
 from backend.core.domain import JobView
 from backend.core.status import ProjectStatus
+from backend.core.wording import duration
 
 MOST_CLASSES = 20
 
@@ -40,10 +42,15 @@ def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
         ("classes", _classes(item)),
         ("strategy", escape(" ".join([item.strategy, *(f"{k}={v}" for k, v in item.params.items())]))),
         ("live order", _live(item)),
-        ("accuracy", _accuracy(item)),
+        ("accuracy", wording.accuracy(item.accuracy, item.head)),
+        ("audit", wording.audit(item.audit, item.audit_share)),
+        ("model", escape(wording.head(item.head))),
+        ("features", _features(item)),
         ("queue", f"{item.queued} jobs and {item.backlog} events wait"),
         ("workers", _workers(item)),
     ]
+    if item.renewal:
+        lines.append(("renewal", escape(wording.under_way(item.renewal))))
     lines += [("job", _job(job)) for job in item.jobs]
     if item.problem:
         lines.append(("problem", f"[red]the newest order is not live: {escape(item.problem.reason)}[/]"))
@@ -75,11 +82,12 @@ def _live(item: ProjectStatus) -> str:
     return f"ranking {live.id}, {duration(live.age)} old, {live.remaining} of {live.size} tasks left ({live.version})"
 
 
-def _accuracy(item: ProjectStatus) -> str:
-    if item.accuracy is None:
-        return "not enough labels"
-    value = item.accuracy
-    return f"{value.value:.1%} out of fold ({value.low:.1%} to {value.high:.1%})"
+def _features(item: ProjectStatus) -> str:
+    rate = f", embedded at {item.embed_rate:.1f} images/s a worker" if item.embed_rate else ""
+    told = escape(wording.advice(item.advice, item.mode))
+    cost = wording.cost(item.advice.train_seconds, item.advice.embed_seconds) if item.advice else ""
+    shown = f" ({cost})" if item.advice and item.advice.action == "renew" else ""
+    return f"version {item.features_version}{rate}; renewal: {told}{shown}"
 
 
 def _workers(item: ProjectStatus) -> str:
@@ -97,11 +105,3 @@ def _job(job: JobView) -> str:
     if job.rate > 0:
         parts.append(f"{job.rate:.1f}/s")
     return escape(", ".join(parts))
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 42 s, 5 min, 3 h, 2 days."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 86_400:.0f} days"

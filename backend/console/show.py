@@ -85,6 +85,8 @@ def queue(
 
 
 def _guess(item: QueueItem) -> str:
+    if item.audit:
+        return "audit: none shown"
     return f"{item.guess.choice} {item.guess.confidence:.0%}" if item.guess else ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import structlog
@@ -122,6 +122,27 @@ def rollback(services: Services, project_id: int, version: int) -> None:
     if not len(table.task_ids):
         raise UserError(f"version {version} of project {project_id} holds no features ({found.state}); nothing changed")
     switch(services, project_id, version)
+
+
+def act(
+    services: Services, project: Project, action: str, *, method: str | None = None, version: int | None = None
+) -> str:
+    """What a person asks for: "start" (with or without a method), "cancel" or "rollback" to a version; told in words.
+
+    Raises `UserError`; then nothing has changed.
+    """
+    if action == "start":
+        if method is not None and method not in get_args(Method):
+            raise UserError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+        chosen: Any = method
+        made = start(services, project.id, chosen)
+        return f"version {made.version} is fine-tuned by {made.method} on {made.labels} labels"
+    if action == "cancel":
+        return f"the renewal to version {cancel(services, project.id).version} is cancelled"
+    if action == "rollback" and version is not None:
+        rollback(services, project.id, version)
+        return f"version {version} serves from the next learning round, which is asked for"
+    raise UserError('the action must be "start", "cancel", or "rollback" with a version')
 
 
 def switch(services: Services, project_id: int, version: int) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from backend.core import learning, renewal, versions
 from backend.core.domain import Guess, JobView, Project, WorkerView
+from backend.core.learning import Accuracy, HeadView
 from backend.core.services import Services
+from backend.core.versions import Advice, UnderWay
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +22,6 @@ class LiveRanking:
     age: float  # seconds since it went live
     size: int
     remaining: int  # tasks of it that nobody has labeled or skipped
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Out-of-fold accuracy of the latest head with its interval, all in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,15 @@ class ProjectStatus:
     batch_size: int
     preannotate: bool
     live: LiveRanking | None
-    accuracy: Accuracy | None
+    accuracy: Accuracy | None  # out of fold
+    audit: Accuracy | None  # on labels of tasks drawn at random: the honest one
+    audit_share: float
+    head: HeadView | None
+    features_version: int
+    mode: str  # of renewal: off, suggest or auto
+    advice: Advice | None
+    renewal: UnderWay | None
+    embed_rate: float | None  # images/s of one worker, measured
     problem: Problem | None
     backlog: int
     queued: int
@@ -79,6 +81,7 @@ class QueueItem:
     note: str
     guess: Guess | None
     image: str | None
+    audit: bool  # drawn at random, shown without a guess
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,6 +92,8 @@ def status(services: Services, project: Project) -> ProjectStatus:
     counts = services.tasks.counts(project.id)
     jobs = [job for job in services.jobs.jobs() if job.project in (project.id, None)]
     busy = tuple(job for job in jobs if job.state != "queued")
+    head = services.rankings.latest_head(project.id)
+    sets = services.feature_sets.list(project.id)
     named = dict.fromkeys(project.config.classes, 0)
     return ProjectStatus(
         project=project.ls_id,
@@ -105,7 +110,15 @@ def status(services: Services, project: Project) -> ProjectStatus:
         batch_size=project.batch_size,
         preannotate=project.preannotate,
         live=_live(services, project),
-        accuracy=_accuracy(services, project),
+        accuracy=learning.accuracy(head),
+        audit=learning.audit(head),
+        audit_share=project.audit_share,
+        head=learning.view(head),
+        features_version=project.features_version,
+        mode=versions.mode(services, project),
+        advice=versions.advice(services, project, sets),
+        renewal=versions.under_way(sets),
+        embed_rate=renewal.embed_rate(sets),
         problem=_problem(services, project),
         backlog=services.jobs.backlog(),
         queued=len(jobs) - len(busy),
@@ -125,7 +138,7 @@ def queue(services: Services, project: Project, limit: int = 20) -> list[QueueIt
     tasks = _open_tasks(services, project, [pick.task_id for pick in picks])
     left = [pick for pick in picks if pick.task_id in tasks][: max(limit, 0)]
     return [
-        QueueItem(place, pick.task_id, pick.score, pick.note, pick.guess, tasks[pick.task_id])
+        QueueItem(place, pick.task_id, pick.score, pick.note, pick.guess, tasks[pick.task_id], pick.audit)
         for place, pick in enumerate(left, start=1)
     ]
 
@@ -148,13 +161,6 @@ def _live(services: Services, project: Project) -> LiveRanking | None:
         size=len(picks),
         remaining=len(_open_tasks(services, project, [pick.task_id for pick in picks])),
     )
-
-
-def _accuracy(services: Services, project: Project) -> Accuracy | None:
-    head = services.rankings.latest_head(project.id)
-    if head is None or not {"accuracy", "low", "high"} <= set(head.report):
-        return None
-    return Accuracy(*(float(head.report[key]) for key in ("accuracy", "low", "high")))
 
 
 def _problem(services: Services, project: Project) -> Problem | None:

@@ -8,6 +8,7 @@ from typing import get_args
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from backend.core import learning, renewal, tuning, versions
 from backend.core.catalog import catalog
 from backend.core.domain import TaskState
 from backend.core.errors import UserError
@@ -53,6 +54,33 @@ def blueprint(services: Services) -> Blueprint:
             raise UserError('send {"name": "margin", "params": {}}')
         chosen = switch(services, find(number).id, body["name"], body.get("params") or {})
         return jsonify({"name": chosen.name, "params": dict(chosen.params)})
+
+    @made.get("/projects/<int(max=2147483647):number>/settings")
+    def settings(number: int) -> ResponseReturnValue:
+        return jsonify(tuning.current(find(number)))
+
+    @made.put("/projects/<int(max=2147483647):number>/settings")
+    def change(number: int) -> ResponseReturnValue:
+        return jsonify(tuning.change(services, find(number), json_object()))
+
+    @made.get("/projects/<int(max=2147483647):number>/features")
+    def features(number: int) -> ResponseReturnValue:
+        return jsonify(versions.features(services, find(number)).to_json())
+
+    @made.get("/projects/<int(max=2147483647):number>/curve")
+    def curve(number: int) -> ResponseReturnValue:
+        return jsonify([item.to_json() for item in learning.curve(services, find(number))])
+
+    @made.post("/projects/<int(max=2147483647):number>/renewal")
+    def renew(number: int) -> ResponseReturnValue:
+        body = json_object()
+        action = body.get("action")
+        takes = {"start": {"method"}, "rollback": {"version"}}.get(str(action), set())
+        if set(body) - takes - {"action"}:
+            raise UserError('send {"action": "start"}, {"action": "cancel"} or {"action": "rollback", "version": 1}')
+        version = integer(body["version"], "version") if "version" in body else None
+        done = renewal.act(services, find(number), str(action), method=body.get("method"), version=version)
+        return jsonify({"done": done} | versions.features(services, find(number)).to_json())
 
     @made.get("/projects/<int(max=2147483647):number>/tasks")
     def tasks(number: int) -> ResponseReturnValue:

@@ -11,6 +11,7 @@ from flask import Blueprint, make_response, render_template
 from flask.typing import ResponseReturnValue
 
 from backend import __version__
+from backend.core import wording
 from backend.core.errors import QueueDown
 from backend.core.services import Services
 from backend.core.status import ProjectStatus, status
@@ -21,7 +22,7 @@ STYLE = Path(__file__).parent / "templates" / "page.css"
 
 def blueprint(services: Services, settings: Settings) -> Blueprint:
     made = Blueprint("page", __name__)
-    made.add_app_template_filter(age, "age")
+    made.add_app_template_filter(wording.duration, "age")
 
     @made.get("/")
     def page() -> ResponseReturnValue:
@@ -35,6 +36,7 @@ def blueprint(services: Services, settings: Settings) -> Blueprint:
         text = render_template(
             "page.html",
             projects=shown,
+            words=wording,
             down=down,
             url=settings.public_url,
             label_studio=settings.label_studio_url,
@@ -59,11 +61,3 @@ def _style() -> str:
 @cache
 def _digest() -> str:
     return base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-
-
-def age(seconds: float) -> str:
-    """Seconds in words: 42 s, 5 min, 3 h, 2 days."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 86_400:.0f} days"

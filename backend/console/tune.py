@@ -1,0 +1,42 @@
+"""The command `set`, alone here because its name is also Python's."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backend.console import base
+
+
+def set(
+    project: base.ProjectId,
+    pairs: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="What to set; without it, all are shown.")
+    ] = None,
+    as_json: base.AsJson = False,
+) -> None:
+    """Show or change the settings of a project; they act from the next learning round.
+
+    batch_size: new labels that cause a re-ranking. min_interval: least seconds between two.
+    head_size: tasks published at once, or default. preannotate on|off: put the guess into the form.
+    audit_share 0 to 0.5: tasks drawn at random to measure the accuracy; a greater share counts for later tasks.
+    renewal off|suggest|auto|default: who starts fine-tuning. calibrate on|off: fine-tune on guessed labels as well.
+
+    Example: labelqueue set 3 batch_size=20 audit_share=0.1 renewal=off
+    """
+    from backend.core.tuning import change
+
+    opened = base.services()
+    kept = change(opened, base.find(opened, project), base.parse_params(pairs or []))
+    if as_json:
+        base.print_json(kept)
+        return
+    for name, value in kept.items():
+        typer.echo(f"{name}={_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "default" if value is None else str(value)

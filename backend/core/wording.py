@@ -1,0 +1,76 @@
+"""Figures in words, the same on the terminal and on the page."""
+
+from __future__ import annotations
+
+from backend.core.learning import Accuracy, HeadView
+from backend.core.versions import Advice, UnderWay
+
+UNMEASURED = "not measured yet"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 42 s, 5 min, 3 h, 2 days."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def interval(value: Accuracy) -> str:
+    """ "75.0% (60.0% to 90.0%)"."""
+    return f"{value.value:.1%} ({value.low:.1%} to {value.high:.1%})"
+
+
+def accuracy(value: Accuracy | None, head: HeadView | None) -> str:
+    """Out of fold, with the calibration error where it was judged."""
+    if value is None:
+        return "not enough labels"
+    error = f", calibration error {head.ece:.1%}" if head and head.ece is not None else ""
+    return f"{interval(value)} out of fold{error}"
+
+
+def audit(value: Accuracy | None, share: float) -> str:
+    """On labels drawn at random, or why there is none."""
+    if value is not None:
+        return f"{interval(value)} on {value.labels} {'label' if value.labels == 1 else 'labels'} drawn at random"
+    if share == 0:
+        return "switched off (audit_share=0)"
+    return f"no audit label yet: about one in {round(1 / share)} tasks is drawn at random"
+
+
+def head(view: HeadView | None) -> str:
+    """Kind, weights and labels of the head."""
+    if view is None:
+        return "none yet: labels of two classes are needed"
+    weights = ", ".join(f"{name} {weight:.0%}" for name, weight in view.weights.items() if weight >= 0.005)
+    return f"{view.kind}{f' ({weights})' if weights else ''} from {view.labels} labels"
+
+
+def advice(told: Advice | None, mode: str) -> str:
+    """Whether to fine-tune now, and why."""
+    if told is None:
+        return f"mode {mode}; not measured yet: a learning round on these features comes first"
+    return f"mode {mode}; {'renew now' if told.action == 'renew' else 'wait'}: {told.reason}"
+
+
+def cost(train_seconds: float | None, embed_seconds: float | None) -> str:
+    """What a renewal takes here."""
+    parts = (("fine-tune", train_seconds), ("re-embed", embed_seconds))
+    return ", ".join(f"{what} {UNMEASURED if s is None else f'about {duration(s)}'}" for what, s in parts)
+
+
+def under_way(item: UnderWay) -> str:
+    """How far the renewal is."""
+    left = f", about {duration(item.eta)} left" if item.eta is not None else ""
+    if item.state == "judging":
+        return f"version {item.version} is judged on labels that its training did not see"
+    if item.state == "embedding":
+        return f"version {item.version} embeds: {item.done} of {item.total or '?'} tasks{left}"
+    if not item.done:
+        return f"version {item.version} trains ({item.method}): the first epoch is not done yet"
+    loss = f", loss {item.loss:.3f}" if item.loss is not None else ""
+    unseen = f", held out {item.held_out_loss:.3f}" if item.held_out_loss is not None else ""
+    right = f" ({item.accuracy:.1%} right)" if item.accuracy is not None else ""
+    return (
+        f"version {item.version} trains ({item.method}): epoch {item.done} of {item.total}{loss}{unseen}{right}{left}"
+    )
