@@ -79,12 +79,14 @@ def _images(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -
 
 def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]], checkpoint: str) -> Embedder:
     from backend.adapters.backbone import DEFAULT
+    from backend.adapters.checkpoints import Checkpoints
     from backend.adapters.embedder import open_embedder
 
+    kept = Checkpoints(settings.storage_url).resolve(checkpoint) if checkpoint else None
     return open_embedder(
         _images(settings, auth_headers),
-        backbone=checkpoint or settings.backbone or DEFAULT,
-        pixels=settings.image_size,
+        backbone=kept.backbone if kept else settings.backbone or DEFAULT,
+        pixels=kept.pixels if kept else settings.image_size,
         device=settings.device,
         precision=settings.precision,
     )

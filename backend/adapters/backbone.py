@@ -81,6 +81,15 @@ def open_backbone(name: str = DEFAULT, *, pixels: int | None = None) -> Network:
     return Network(model, about, tuple(config["mean"]), tuple(config["std"]))
 
 
+def architecture_of(name: str, network: Network) -> str:
+    """The timm name to write before a checkpoint's path, as `open_backbone` reads it, for weights made from `name`."""
+    architecture = _parse(name)[0]
+    if ":" not in architecture:
+        return architecture
+    config = getattr(network.model, "pretrained_cfg", {})  # of hf-hub:..., whose colon would be taken for the path's
+    return ".".join(str(part) for part in (config.get("architecture"), config.get("tag")) if part) or architecture
+
+
 def lite0_names(state: State, depths: list[int]) -> dict[str, torch.Tensor]:
     """The state of EfficientNet-Lite0 as its package names it -> timm's names; `depths` blocks a stage."""
     places = [(stage, block) for stage, depth in enumerate(depths) for block in range(depth)]

@@ -58,3 +58,7 @@ class StorageError(LabelQueueError):
 
 class BackboneError(LabelQueueError):
     """A backbone's weights cannot be found, read or used."""
+
+
+class TrainingFailed(LabelQueueError):
+    """A fine-tuning cannot go on, however often it is tried; its feature version is marked failed with this text."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backend.core import pseudo, renewal
 from backend.core.domain import FeatureTable, Project
+from backend.core.errors import TrainingFailed
 from backend.core.labels import Labels, read_labels
 from backend.core.services import Services
 from backend.core.training import Example, FeatureSet, TrainingOrder, TrainingState
@@ -34,7 +35,15 @@ def train(services: Services, project_id: int, version: int) -> TrainingState | 
     def cancelled() -> bool:
         return services.feature_sets.get(project_id, version).state != "training"
 
-    state = services.trainer().slice(order, seconds=SLICE_SECONDS, cancelled=cancelled)
+    try:
+        state = services.trainer().slice(order, seconds=SLICE_SECONDS, cancelled=cancelled)
+    except TrainingFailed as error:
+        log.warning("fine-tuning failed", project=project_id, version=version, reason=str(error))
+        if not cancelled():
+            at = services.clock.now()
+            services.feature_sets.update(project_id, version, at=at, state="failed", reason=str(error))
+        services.trainer().drop(order.run)
+        return None
     services.jobs.progress(len(state.epochs), state.total)
     if cancelled():
         return state
