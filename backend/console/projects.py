@@ -51,7 +51,10 @@ def disconnect(
     project: base.ProjectId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove us from a Label Studio project, and what we keep of it (features, rankings). Labels stay there."""
+    """Remove us from a Label Studio project, and what we keep of it (features, rankings). Labels stay there.
+
+    Example: labelqueue disconnect 3
+    """
     from backend.core.connect import disconnect as run
 
     if not yes:
@@ -89,7 +92,10 @@ def strategy(
 
 
 def learn(project: base.ProjectId) -> None:
-    """Train and rank now, as "Start Training" in Label Studio does."""
+    """Train and rank now, as "Start Training" in Label Studio does.
+
+    Example: labelqueue learn 3
+    """
     from backend.core.nudges import learn as run
 
     opened = base.services()
@@ -98,7 +104,10 @@ def learn(project: base.ProjectId) -> None:
 
 
 def sync(project: base.ProjectId) -> None:
-    """Compare all tasks and labels with Label Studio now; the workers do so by themselves every few minutes."""
+    """Compare all tasks and labels with Label Studio now; the workers do so by themselves every few minutes.
+
+    Example: labelqueue sync 3
+    """
     from backend.core.nudges import look
 
     opened = base.services()

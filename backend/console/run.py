@@ -83,6 +83,8 @@ def config(as_json: base.AsJson = False) -> None:
     """List every setting: its environment name, its value, where that came from, what it is for. Secrets are masked.
 
     A setting may also stand in LABELQUEUE_HOME/labelqueue.env, or in a file that NAME_FILE names.
+
+    Example: labelqueue config --json
     """
     from dataclasses import asdict
 

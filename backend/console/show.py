@@ -71,7 +71,10 @@ def queue(
     limit: Annotated[int, typer.Option("--limit", "-n", help="Most tasks to list.", min=1, max=1000)] = 20,
     as_json: base.AsJson = False,
 ) -> None:
-    """List the tasks that annotators get next, with the reason for each."""
+    """List the tasks that annotators get next, with the reason for each.
+
+    Example: labelqueue queue 3 --limit 50
+    """
     from backend.core.status import queue as look
 
     opened = base.services()
@@ -91,7 +94,10 @@ def _guess(item: QueueItem) -> str:
 
 
 def strategies(as_json: base.AsJson = False) -> None:
-    """List the strategies with what each needs and takes."""
+    """List the strategies with what each needs and takes.
+
+    Example: labelqueue strategies; one is chosen by: labelqueue strategy 3 typiclust
+    """
     from backend.core.catalog import catalog
 
     cards = catalog()
@@ -116,7 +122,10 @@ def doctor(
     ] = None,
     as_json: base.AsJson = False,
 ) -> None:
-    """Say in plain words what is wrong and how to mend it. Exit status 1 if something is."""
+    """Say in plain words what is wrong and how to mend it. Exit status 1 if something is.
+
+    Example: labelqueue doctor 3
+    """
     made = base.settings()
     found = _findings(made, project)
     if as_json:

@@ -18,10 +18,15 @@ def set(
 ) -> None:
     """Show or change the settings of a project; they act from the next learning round.
 
-    batch_size: new labels that cause a re-ranking. min_interval: least seconds between two.
-    head_size: tasks published at once, or default. preannotate on|off: put the guess into the form.
-    audit_share 0 to 0.5: tasks drawn at random to measure the accuracy; a greater share counts for later tasks.
-    renewal off|suggest|auto|default: who starts fine-tuning. calibrate on|off: fine-tune on guessed labels as well.
+    \b
+    batch_size=20        new labels that cause a re-ranking
+    min_interval=5       least seconds between two re-rankings
+    head_size=100        tasks published at once, or default
+    preannotate=on       put the guess into the annotator's form, or off
+    audit_share=0.05     tasks drawn at random to judge by, 0 to 0.5; more of them
+                         are drawn from later tasks only
+    renewal=suggest      who starts to fine-tune: off, suggest, auto, default
+    calibrate=off        on: fine-tune on guessed labels as well
 
     Example: labelqueue set 3 batch_size=20 audit_share=0.1 renewal=off
     """

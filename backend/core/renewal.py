@@ -199,7 +199,8 @@ def _seen(services: Services, project: Project) -> FeatureTable:
 def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> dict[str, float | None]:
     """Seconds that a renewal would take here, from what was measured here; None until something was."""
     rate = embed_rate(sets)
-    trained = [item.report["train_seconds"] for item in sets if item.report.get("train_seconds")]
+    done = [item for item in sets if item.state not in ("training", "cancelled", "failed")]  # others stopped midway
+    trained = [item.report["train_seconds"] for item in done if item.report.get("train_seconds")]
     embedded = services.tasks.counts(project.id).embedded
     return {
         "embed_seconds": embedded / rate if rate else None,

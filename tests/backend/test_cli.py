@@ -60,6 +60,7 @@ def test_every_command_has_help_and_is_listed():
         assert command.__name__ in shown
         text = CliRunner().invoke(app, [command.__name__, "--help"])
         assert text.exit_code == 0 and len(text.output) > 200
+        assert "Example: " in text.output
 
 
 def test_status_shows_the_figures(world, run):
