@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.adapters.images import ImageSource
 from backend.core.domain import Embedded, Failed, FeatureTable
 from backend.core.errors import UserError
 from backend.core.ports import Embedder
@@ -82,6 +83,17 @@ def folder_features(
     failed = [(folder.paths[row], reason) for row, reason in zip(bad, reasons, strict=True)]
     good = Folder(folder.root, tuple(folder.paths[row] for row in rows), folder.labels[rows], folder.classes)
     return good, FeatureTable(np.arange(len(rows)), vectors), failed
+
+
+def open_images(root: Path, *, max_bytes: int, max_pixels: int) -> ImageSource:
+    """Images below `root`; nothing is asked for over the network."""
+    return ImageSource(
+        label_studio_url=NO_SERVER,
+        auth_headers=dict,
+        local_root=root,
+        max_bytes=max_bytes,
+        max_pixels=max_pixels,
+    )
 
 
 def embed_all(references: Sequence[str], embedder: Embedder) -> NDArray[np.float16]:

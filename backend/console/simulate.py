@@ -11,6 +11,9 @@ from backend.console import base
 from backend.core.errors import BadSetting
 
 if TYPE_CHECKING:
+    from backend.adapters.folder import Folder
+    from backend.adapters.images import ImageSource
+    from backend.core.ports import Embedder
     from backend.core.simulate import Plan, Renew, Run, Truth
     from backend.settings import Settings
 
@@ -108,32 +111,57 @@ def _open(where: str, renews: bool) -> tuple[Truth, str, list[str], Renew | None
 
 def _from_folder(path: Path, renews: bool) -> tuple[Truth, str, list[str], Renew | None]:
     from backend.adapters.folder import folder_features, read_folder
-    from backend.adapters.folder_renewal import open_images, renewer
     from backend.core.simulate import Truth
 
     made = base.settings()
     base.quiet(made)
     folder = read_folder(path)
-    embedder = _embedder(made, open_images(made, folder.root))
     with base.progress("embedding") as report:
-        good, table, failed = folder_features(folder, embedder, made.home / "simulations", progress=report)
+        good, table, failed = folder_features(folder, _embedder(made, folder.root), _cache(made), progress=report)
     warnings = [f"left out, for it cannot be read: {bad.name}: {reason}" for bad, reason in failed[:MOST_BAD]]
     warnings += [f"left out in the same way: {len(failed) - MOST_BAD} more"] if len(failed) > MOST_BAD else []
-    renew = renewer(good, made, made.home / "simulations") if renews else None
+    renew = _renewer(made, good) if renews else None
     return Truth(table, good.labels, good.classes), path.resolve().name, warnings, renew
 
 
-def _embedder(made: Settings, images: Any) -> Any:
+def _cache(made: Settings) -> Path:
+    return made.home / "simulations"
+
+
+def _images(made: Settings, root: Path) -> ImageSource:
+    from backend.adapters.folder import open_images
+
+    return open_images(root, max_bytes=int(made.max_image_mb * 2**20), max_pixels=made.max_image_pixels)
+
+
+def _embedder(made: Settings, root: Path, checkpoint: str = "") -> Embedder:
     from backend.adapters.backbone import DEFAULT
+    from backend.adapters.checkpoints import Checkpoints
     from backend.adapters.embedder import open_embedder
 
+    kept = Checkpoints(str(_cache(made))).resolve(checkpoint) if checkpoint else None
     return open_embedder(
-        images,
-        backbone=made.backbone or DEFAULT,
-        pixels=made.image_size,
+        _images(made, root),
+        backbone=kept.backbone if kept else made.backbone or DEFAULT,
+        pixels=kept.pixels if kept else made.image_size,
         device=made.device,
         precision=made.precision,
     )
+
+
+def _renewer(made: Settings, folder: Folder) -> Renew:
+    from backend.adapters.finetune import open_trainer
+    from backend.adapters.folder_renewal import renewer
+
+    trainer = open_trainer(
+        _images(made, folder.root),
+        storage_url=str(_cache(made)),
+        backbone=made.backbone,
+        pixels=made.image_size,
+        device=made.device,
+    )
+    key = f"{made.backbone} {made.image_size}"
+    return renewer(folder, trainer, lambda checkpoint: _embedder(made, folder.root, checkpoint), key=key)
 
 
 def _play(truth: Truth, plan: Plan, renew: Renew | None) -> list[Run]:

@@ -226,6 +226,10 @@ class Tasks(Protocol):
         """(task id -> label of labeled tasks, ids of skipped tasks)."""
         ...
 
+    def labeled_at(self, project: int) -> dict[int, float]:
+        """When each task that has annotations got the newest of them, by Label Studio's clock."""
+        ...
+
     def apply(self, project: int, annotations: Sequence[Annotation], deleted: Sequence[Deleted] = ()) -> int:
         """Fold annotation events into the label table; any order, any number of times. Returns changed tasks.
 

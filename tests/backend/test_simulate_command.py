@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -15,12 +16,14 @@ from PIL import Image
 from backend import wiring
 from backend.adapters.curve_plot import draw, ticks
 from backend.adapters.folder import folder_features, read_folder
+from backend.adapters.folder_renewal import renewer
 from backend.adapters.simulation_files import shown
 from backend.cli import main
 from backend.core.domain import Embedded, Failed
 from backend.core.errors import UserError
+from backend.core.simulate import Reveal
 from tests.backend.world import LS_ID, World
-from tests.fakes import FakeEmbedder
+from tests.fakes import FakeEmbedder, FakeTrainer
 
 
 class FolderEmbedder(FakeEmbedder):
@@ -97,7 +100,7 @@ def test_a_folder_without_classes_is_refused(tmp_path):
 
 
 def test_a_simulation_of_a_folder_writes_what_it_shows(folder, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("backend.console.simulate._embedder", lambda made, images: FolderEmbedder())
+    monkeypatch.setattr("backend.console.simulate._embedder", lambda made, root: FolderEmbedder())
     out = tmp_path / "out"
     options = ("--strategies", "margin,activedc", "--budgets", "3,6,12", "--seeds", 2, "--head", "linear,auto")
     code, text, err = run(folder, *options, "--out", out)
@@ -120,6 +123,29 @@ def test_a_simulation_of_a_folder_writes_what_it_shows(folder, run, tmp_path, mo
     again = run(folder, *options, "--json")
     loaded = json.loads(again[1])
     assert [arm["accuracy"] for arm in loaded["arms"]] == [arm["accuracy"] for arm in summary["arms"]]
+
+
+def test_a_renewal_trains_on_the_files_of_the_revealed_rows(folder, tmp_path):
+    good, table, _ = folder_features(read_folder(folder), FolderEmbedder(), tmp_path / "cache")
+    trainer, asked = FakeTrainer(), []
+
+    def embedder(checkpoint):
+        asked.append(checkpoint)
+        return FolderEmbedder()
+
+    renew = renewer(good, trainer, embedder, key="k")
+    rows = np.array([0, 5, 20, 40])
+    held = np.array([1, 21])
+    reveal = Reveal(rows, good.labels[rows], held, good.labels[held], "lp-ft", 0)
+    vectors = renew(reveal)
+    order = trainer.orders[-1]
+    assert len(trainer.orders) == 2  # the fake needs two slices
+    assert [example.image for example in order.train] == [good.references[row] for row in rows]
+    assert [good.classes[example.label] for example in order.train] == [good.paths[row].parent.name for row in rows]
+    assert [example.task_id for example in order.held_out] == held.tolist()
+    assert asked == [f"{order.run}.safetensors"] and vectors.shape == table.vectors.shape
+    renew(dataclasses.replace(reveal, seed=1))
+    assert trainer.orders[-1].run != order.run
 
 
 def test_a_project_is_replayed_from_its_own_features_and_warns(tmp_path, run, monkeypatch):

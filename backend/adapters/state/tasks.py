@@ -223,6 +223,13 @@ class SqlTasks:
                     skipped.add(task)
         return labeled, skipped
 
+    def labeled_at(self, project: int) -> dict[int, float]:
+        """Task id -> time of its newest annotation that still stands."""
+        query = select(marks.c.task_id, func.max(marks.c.updated_at)).group_by(marks.c.task_id)
+        with self._db.read() as connection:
+            found = connection.execute(query.where(marks.c.project == project, ~marks.c.deleted))
+            return {task: at for task, at in found if task is not None}
+
     def apply(self, project: int, items: Sequence[Annotation], deleted: Sequence[Deleted] = ()) -> int:
         """Fold annotation events into the label table; any order, any number of times. Returns changed tasks."""
         gone = {number: item.at for item in deleted if item.kind == "annotations" for number in item.ids}
