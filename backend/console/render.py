@@ -46,11 +46,10 @@ def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
         ("audit", wording.audit(item.audit, item.audit_share)),
         ("model", escape(wording.head(item.head))),
         ("features", _features(item)),
+        *_renewal(item),
         ("queue", f"{item.queued} jobs and {item.backlog} events wait"),
         ("workers", _workers(item)),
     ]
-    if item.renewal:
-        lines.append(("renewal", escape(wording.under_way(item.renewal))))
     lines += [("job", _job(job)) for job in item.jobs]
     if item.problem:
         lines.append(("problem", f"[red]the newest order is not live: {escape(item.problem.reason)}[/]"))
@@ -84,10 +83,18 @@ def _live(item: ProjectStatus) -> str:
 
 def _features(item: ProjectStatus) -> str:
     rate = f", embedded at {item.embed_rate:.1f} images/s a worker" if item.embed_rate else ""
-    told = escape(wording.advice(item.advice, item.mode))
-    cost = wording.cost(item.advice.train_seconds, item.advice.embed_seconds) if item.advice else ""
-    shown = f" ({cost})" if item.advice and item.advice.action == "renew" else ""
-    return f"version {item.features_version}{rate}; renewal: {told}{shown}"
+    return f"version {item.features_version}{rate}"
+
+
+def _renewal(item: ProjectStatus) -> list[tuple[str, str]]:
+    """The advice; what it would cost if it is due; how far it is if one is under way."""
+    lines = [("renewal", escape(wording.advice(item.advice, item.mode)))]
+    if item.renewal:
+        lines.append(("under way", escape(wording.under_way(item.renewal))))
+    elif item.advice and item.advice.action == "renew":
+        cost = wording.cost(item.advice.train_seconds, item.advice.embed_seconds)
+        lines.append(("cost", f"{cost} (labelqueue features {item.project} --renew)"))
+    return lines
 
 
 def _workers(item: ProjectStatus) -> str:

@@ -217,6 +217,35 @@ def test_guessed_labels_are_compared_with_later_ones_and_count_for_nothing(world
     assert world.services.tasks.counts(project).labeled == 62
 
 
+def test_advice_to_renew_comes_with_reason_cost_and_command(world, run, client, monkeypatch):
+    from selection.proxy.renewal import Advice
+
+    monkeypatch.setattr(renewal, "advise", lambda *_, **__: Advice("renew", "LogME stands <still>"))
+    learn(world)
+    world.services.feature_sets.note(world.project.id, 1, at=world.clock.now(), embed_rate=0.1)
+    listed, shown, page = run("features", LS_ID)[1], run("status", LS_ID)[1], client.get("/").text
+    assert "mode suggest; renew now: LogME stands <still>" in listed and "renew now: LogME stands <still>" in shown
+    assert "fine-tune not measured yet, re-embed about 20 min" in listed
+    assert "fine-tune not measured yet, re-embed about 20 min" in shown
+    assert f"labelqueue features {LS_ID} --renew" in listed and f"labelqueue features {LS_ID} --renew" in page
+    assert "LogME stands &lt;still&gt;" in page
+    run("features", LS_ID, "--renew")
+    assert "--renew" not in run("features", LS_ID)[1] and "--renew" not in client.get("/").text
+
+
+def test_the_cost_is_that_of_trainings_that_were_not_stopped_midway(world):
+    learn(world)
+    project = world.project.id
+    sets = world.services.feature_sets
+    renewal.start(world.services, project)
+    finetune.train(world.services, project, 2)
+    assert renewal.costs(world.services, world.project, sets.list(project))["train_seconds"] is None
+    finetune.train(world.services, project, 2)
+    assert renewal.costs(world.services, world.project, sets.list(project))["train_seconds"] == 12.0
+    renewal.cancel(world.services, project)
+    assert renewal.costs(world.services, world.project, sets.list(project))["train_seconds"] is None
+
+
 def test_the_mode_is_the_workers_not_this_machines(world):
     from backend.core.domain import WorkerView
 
