@@ -34,6 +34,14 @@ class Folder:
         """What `ImageSource(local_root=root)` reads each image by."""
         return [reference(path.relative_to(self.root)) for path in self.paths]
 
+    @property
+    def digest(self) -> str:
+        """Of the images' names and bytes; reads all of them."""
+        whole = hashlib.sha256()
+        for path in self.paths:
+            whole.update(f"\n{path.relative_to(self.root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+        return whole.hexdigest()
+
 
 def reference(path: Path) -> str:
     """Label Studio's form of a path below the folder of local files."""
@@ -66,9 +74,7 @@ def folder_features(
     Kept in `cache` under a digest of the files' names and bytes and the backbone: a changed image or another backbone
     is embedded anew. `embedder` reads below `folder.root`.
     """
-    key = hashlib.sha256(embedder.backbone.tag.encode())
-    for path in folder.paths:
-        key.update(f"\n{path.relative_to(folder.root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    key = hashlib.sha256(f"{embedder.backbone.tag} {folder.digest}".encode())
     stored = cache / f"{key.hexdigest()[:32]}.npz"
     if stored.exists():
         with np.load(stored) as kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,11 @@ from backend.core.training import Example, TrainingOrder
 SLICE_SECONDS = 600.0
 
 
-def renewer(folder: Folder, trainer: Trainer, embedder: Callable[[str], Embedder], *, key: str) -> Renew:
+def renewer(folder: Folder, trainer: Trainer, embedder: Callable[[str], Embedder], *, key: str, cache: Path) -> Renew:
     """Fine-tune on what is revealed and embed the folder anew: minutes a call on a CPU.
 
-    embedder : of a checkpoint's key; key : of what else a run depends on (backbone, size, folder), so that an
-    interrupted simulation finds its finished runs again and no others.
+    embedder : of a checkpoint's key; key : what else a run depends on (backbone, size, images). The new features are
+    kept in `cache`, so that a simulation that was stopped does not train again.
     """
     references = folder.references
 
@@ -32,8 +33,12 @@ def renewer(folder: Folder, trainer: Trainer, embedder: Callable[[str], Embedder
         train = examples(reveal.train, reveal.train_labels)
         held_out = examples(reveal.held_out, reveal.held_out_labels)
         said = f"{key} {folder.root} {reveal.method} {reveal.seed} {train} {held_out}"
+        run = "simulation-" + hashlib.sha256(said.encode()).hexdigest()[:16]
+        stored = cache / f"{run}.npy"
+        if stored.exists():
+            return np.asarray(np.load(stored), np.float16)
         order = TrainingOrder(
-            run="simulation-" + hashlib.sha256(said.encode()).hexdigest()[:16],
+            run=run,
             backbone="",  # the trainer's own
             method=reveal.method,
             classes=folder.classes,
@@ -44,6 +49,12 @@ def renewer(folder: Folder, trainer: Trainer, embedder: Callable[[str], Embedder
         state = trainer.slice(order, seconds=SLICE_SECONDS, cancelled=lambda: False)
         while not state.finished:
             state = trainer.slice(order, seconds=SLICE_SECONDS, cancelled=lambda: False)
-        return embed_all(references, embedder(state.checkpoint))
+        vectors = embed_all(references, embedder(state.checkpoint))
+        cache.mkdir(parents=True, exist_ok=True)
+        part = stored.with_suffix(".part.npy")
+        np.save(part, vectors)
+        part.replace(stored)
+        trainer.drop(run)
+        return vectors
 
     return renew

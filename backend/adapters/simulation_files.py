@@ -15,10 +15,10 @@ from backend.core.simulate import Plan, Run
 from backend.core.simulate_report import curves
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 900px; margin: 32px auto; padding: 0 16px; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 980px; margin: 32px auto; padding: 0 16px; }
 h1 { font-size: 22px; } table { border-collapse: collapse; margin: 20px 0; } svg { max-width: 100%; height: auto; }
 th, td { padding: 5px 14px 5px 0; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } li { margin: 4px 0; }
+th:first-child, td:first-child { text-align: left; } .wide { overflow-x: auto; } li { margin: 4px 0; }
 """
 COLUMNS = ("strategy", "area", "against random", "labels to target", "labels saved", "won/tied/lost")
 
@@ -58,6 +58,15 @@ def cells(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
+def savings(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows: the share of labels saved at what each strategy reaches with so many; at most six counts."""
+    labels = summary["labels"]
+    places = sorted({round(part * (len(labels) - 1) / 5) for part in range(6)})
+    columns = ("labels saved at", *(str(labels[place]) for place in places))
+    arms = [arm for arm in summary["arms"] if arm["name"] != summary["base"]]
+    return columns, [(arm["name"], *(shown(arm["saved_at"][place]) for place in places)) for arm in arms]
+
+
 def shown(item: dict[str, Any], *, points: bool = False) -> str:
     """A value with its interval, in per cent (or points of it), and "cannot tell" where it may as well be 0."""
     if item["value"] is None:
@@ -72,21 +81,25 @@ def _csv(plan: Plan, runs: Sequence[Run]) -> str:
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(("strategy", "head", "seed", "labels", "accuracy"))
     for run in runs:
-        for count, accuracy in zip(plan.stops, run.accuracy, strict=True):
+        for count, accuracy in zip(plan.stops_of(run.strategy, run.head), run.accuracy, strict=True):
             writer.writerow((run.strategy, run.head, run.seed, count, f"{accuracy:.6f}"))
     return sink.getvalue()
 
 
 def _page(title: str, drawn: str, summary: dict[str, Any]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in cells(summary))
     explained = [*summary["notes"], *explain(summary)]
     listed = "".join(f"<li>{escape(text)}</li>" for text in explained)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>Simulation</h1>{drawn}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{listed}</ul></body></html>\n"
+        f"{_table(COLUMNS, cells(summary))}{_table(*savings(summary))}<ul>{listed}</ul></body></html>\n"
     )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def explain(summary: dict[str, Any]) -> list[str]:
@@ -96,5 +109,11 @@ def explain(summary: dict[str, Any]) -> list[str]:
         "and judge. Bands in the plot are one standard error.",
         "Area: mean accuracy over the curve. In brackets: 95% interval of the paired difference (bootstrap).",
         f"Target: {summary['target']:.1%}. Labels saved: 1 - labels needed / labels that {summary['base']} needs.",
+        f"Labels saved at n: 1 - n / labels with which {summary['base']} gets as far; where it never does, its last "
+        f"count ({_last(summary)}) stands for it, and more may be saved than is said.",
         "Won/tied/lost: after how many rounds the difference is shown to be above 0, cannot be told, is below 0.",
     ]
+
+
+def _last(summary: dict[str, Any]) -> int:
+    return max(int(count) for count in (*summary["labels"], *summary["further"]))

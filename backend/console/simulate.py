@@ -33,6 +33,9 @@ def simulate(
     budgets: Annotated[
         str | None, typer.Option(help="Learn after these numbers of labels, with commas, instead of equal rounds.")
     ] = None,
+    further: Annotated[
+        str | None, typer.Option(help="More numbers of labels for random only: how far it has to go to catch up.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Draws; each holds other images out.", min=1)] = 5,
     head: Annotated[str, typer.Option(help="linear, auto, or both with a comma; random has the first.")] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of images that judge.", min=0.01, max=0.9)] = 0.2,
@@ -56,9 +59,10 @@ def simulate(
 
     plan = Plan(
         strategies=_names(strategies),
-        stops=_numbers(budgets) if budgets else steady(rounds, batch),
+        stops=_numbers("--budgets", budgets) if budgets else steady(rounds, batch),
         seeds=tuple(range(seeds)),
         heads=_heads(head),
+        further=_numbers("--further", further) if further else (),
         test_share=test_share,
     )
     arms = plan.arms  # unknown names are told before anything is embedded
@@ -78,11 +82,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in _names(text))
     except ValueError as error:
-        raise BadSetting(f"--budgets takes whole numbers with commas, as 10,50,100, not {text!r}") from error
+        raise BadSetting(f"{option} takes whole numbers with commas, as 10,50,100, not {text!r}") from error
 
 
 def _heads(text: str) -> Any:
@@ -160,8 +164,12 @@ def _renewer(made: Settings, folder: Folder) -> Renew:
         pixels=made.image_size,
         device=made.device,
     )
-    key = f"{made.backbone} {made.image_size}"
-    return renewer(folder, trainer, lambda checkpoint: _embedder(made, folder.root, checkpoint), key=key)
+    key = f"{folder.digest} {made.backbone} {made.image_size}"
+
+    def embedder(checkpoint: str) -> Embedder:
+        return _embedder(made, folder.root, checkpoint)
+
+    return renewer(folder, trainer, embedder, key=key, cache=_cache(made))
 
 
 def _play(truth: Truth, plan: Plan, renew: Renew | None) -> list[Run]:
@@ -177,11 +185,13 @@ def _play(truth: Truth, plan: Plan, renew: Renew | None) -> list[Run]:
 
 
 def _print(summary: dict[str, Any], written: list[Path]) -> None:
-    from backend.adapters.simulation_files import COLUMNS, cells, explain
+    from backend.adapters.simulation_files import COLUMNS, cells, explain, savings
 
     out = base.console()
     out.print(f"{summary['source']}: {summary['images']} images, {len(summary['classes'])} classes", markup=False)
     out.print(base.table(COLUMNS, cells(summary), right=COLUMNS[1:]))
+    columns, rows = savings(summary)
+    out.print(base.table(columns, rows, right=columns[1:]))
     for arm in summary["arms"]:
         for item in arm["renewals"]:
             out.print(f"{arm['name']}, draw {item['seed']}: {item['what']}", markup=False)

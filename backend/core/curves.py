@@ -91,35 +91,46 @@ def labels_to_reach(counts: Counts, curves: Floats, target: Floats | float) -> F
     return np.where(reached.any(-1), found[..., 0], np.inf)
 
 
-def saved(counts: Counts, ours: Floats, theirs: Floats, target: Floats | float) -> Floats:
+def saved(
+    counts: Counts, ours: Floats, theirs: Floats, target: Floats | float, further: Counts | None = None
+) -> Floats:
     """Share of labels saved at an accuracy: 1 - n_ours / n_theirs, for curves (..., r).
 
-    Where theirs never gets there its last count stands for it, so that no more is claimed than was measured; where
-    ours never does the result is -inf.
+    further : counts of theirs, (r',), if it goes on where ours ends. Where theirs never gets there its last count
+    stands for it, so that no more is claimed than was measured; where ours never does the result is -inf.
     """
-    needed = np.minimum(labels_to_reach(counts, theirs, target), counts[-1])
-    return np.asarray(1 - labels_to_reach(counts, ours, target) / needed)
+    return np.asarray(1 - labels_to_reach(counts, ours, target) / _needed(_or(further, counts), theirs, target))
 
 
-def saved_at_target(counts: Counts, ours: Floats, theirs: Floats, target: float | None = None) -> Interval:
-    """Labels saved on the mean curves of bundles (s, r) at `target`; None: the accuracy at which theirs ends."""
+def saved_at_target(
+    counts: Counts, ours: Floats, theirs: Floats, target: float | None = None, further: Counts | None = None
+) -> Interval:
+    """Labels saved on the mean curves of bundles (s, r) at `target`; None: where theirs is after ours's last count."""
 
     def statistic(weights: Floats) -> Floats:
         other = weights @ theirs
-        goal = other[:, -1] if target is None else np.full(len(weights), target)
-        return saved(counts, weights @ ours, other, goal)
+        goal = other[:, len(counts) - 1] if target is None else np.full(len(weights), target)
+        return saved(counts, weights @ ours, other, goal, further)
 
     return bootstrap(len(ours), statistic)
 
 
-def saved_at(counts: Counts, ours: Floats, theirs: Floats, stop: int) -> Interval:
+def saved_at(counts: Counts, ours: Floats, theirs: Floats, stop: int, further: Counts | None = None) -> Interval:
     """Labels saved at what ours reaches after `stop`: 1 - n / n_theirs(that accuracy), never more than measured."""
 
     def statistic(weights: Floats) -> Floats:
-        needed = labels_to_reach(counts, weights @ theirs, (weights @ ours)[:, stop])
-        return np.asarray(1 - counts[stop] / np.minimum(needed, counts[-1]))
+        reached = (weights @ ours)[:, stop]
+        return np.asarray(1 - counts[stop] / _needed(_or(further, counts), weights @ theirs, reached))
 
     return bootstrap(len(ours), statistic)
+
+
+def _or(further: Counts | None, counts: Counts) -> Counts:
+    return counts if further is None else further
+
+
+def _needed(counts: Counts, theirs: Floats, target: Floats | float) -> Floats:
+    return np.asarray(np.minimum(labels_to_reach(counts, theirs, target), counts[-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,20 +165,25 @@ class Comparison:
         return len(self.gap) - self.wins - self.losses
 
 
-def compare(counts: Counts, ours: Floats, base: Floats, target: float | None = None) -> Comparison:
-    """Compare two bundles (s, r) on the same draws; target None: the accuracy at which the base's mean ends.
+def compare(
+    counts: Counts, ours: Floats, base: Floats, target: float | None = None, further: Counts | None = None
+) -> Comparison:
+    """Compare two bundles (s, r) on the same draws.
+
+    further : counts of the base, which begin with `counts`, if it goes on; target None: where the base's mean is at
+    the last of `counts`.
 
     Cost: 2 r + 2 bootstraps of 2,000 resamples, a millisecond each.
     """
-    mean = ours.mean(0)
-    goal = float(base.mean(0)[-1]) if target is None else target
+    mean, shared = ours.mean(0), base[:, : len(counts)]
+    goal = float(shared.mean(0)[-1]) if target is None else target
     return Comparison(
         accuracy=tuple(mean.tolist()),
-        gap=tuple(paired(ours[:, stop], base[:, stop]) for stop in range(len(counts))),
+        gap=tuple(paired(ours[:, stop], shared[:, stop]) for stop in range(len(counts))),
         area=float(area(counts, mean)),
-        area_gap=paired(area(counts, ours), area(counts, base)),
+        area_gap=paired(area(counts, ours), area(counts, shared)),
         target=goal,
         to_target=float(labels_to_reach(counts, mean, goal)),
-        saved=saved_at_target(counts, ours, base, target),
-        saved_at=tuple(saved_at(counts, ours, base, stop) for stop in range(len(counts))),
+        saved=saved_at_target(counts, ours, base, target, further),
+        saved_at=tuple(saved_at(counts, ours, base, stop, further) for stop in range(len(counts))),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ class Plan:
     """What to replay.
 
     stops : numbers of labels after which the head is trained and judged, ascending; seeds : draws.
+    further : stops that only the base has, behind the others: what it needs to catch up.
     heads : kinds of heads that learn, judge, and give the strategies their probabilities.
     """
 
@@ -67,11 +69,13 @@ class Plan:
     stops: tuple[int, ...]
     seeds: tuple[int, ...]
     heads: tuple[Kind, ...] = ("auto",)
+    further: tuple[int, ...] = ()
     test_share: float = 0.2
 
     def __post_init__(self) -> None:
-        if not self.stops or self.stops[0] < 1 or any(a >= b for a, b in zip(self.stops, self.stops[1:], strict=False)):
-            raise BadSetting(f"numbers of labels must ascend from 1 on, not {list(self.stops)}")
+        every = (*self.stops, *self.further)
+        if not self.stops or every[0] < 1 or any(a >= b for a, b in pairwise(every)):
+            raise BadSetting(f"numbers of labels must ascend from 1 on, not {list(every)}")
         if not self.seeds or not self.heads or not 0 < self.test_share < 1:
             raise BadSetting("a simulation needs a seed, a head, and a test share between 0 and 1")
 
@@ -80,6 +84,10 @@ class Plan:
         """Random first: all others are compared with it, under the first head."""
         names = (BASE, *(name for name in dict.fromkeys(self.strategies) if name != BASE))
         return tuple((preset(name), head) for name in names for head in self.heads)
+
+    def stops_of(self, strategy: str, head: Kind) -> tuple[int, ...]:
+        """The stops of one arm; the base, random under the first head, may go on longer."""
+        return (*self.stops, *self.further) if (strategy, head) == (BASE, self.heads[0]) else self.stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +113,11 @@ def simulate(truth: Truth, plan: Plan, renew: Renew | None = None) -> Iterator[R
         )
     tests = {seed: split(truth.labels, plan.test_share, seed) for seed in plan.seeds}
     least = min(int((~test).sum()) for test in tests.values())
-    if plan.stops[-1] > least:
+    most = max(*plan.stops, *plan.further, 0)
+    if most > least:
         raise UserError(
             f"{least} labeled images remain beside the test share of {plan.test_share:.0%}, fewer than the "
-            f"{plan.stops[-1]} to be chosen; lower --rounds, --batch or --budgets"
+            f"{most} to be chosen; lower --rounds, --batch, --budgets or --further"
         )
     pools = Pools()
     for seed in plan.seeds:
@@ -154,7 +163,7 @@ class _Replay:
         known = np.where(self.test, selection.SKIPPED, selection.UNLABELED).astype(np.int64)
         probs: NDArray[np.float32] | None = None
         accuracy, done = [], 0
-        for stop in self.plan.stops:
+        for stop in self.plan.stops_of(self.preset.name, self.head):
             batch, done = stop - done, stop
             asked = self._choose(table, known, probs, batch)
             known[asked] = self.truth.labels[asked]

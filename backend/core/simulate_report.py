@@ -21,12 +21,13 @@ def report(plan: Plan, runs: Sequence[Run], *, target: float | None = None) -> d
 
     null stands for what is infinite or unknown: labels never enough, an interval without a limit.
     """
-    counts = np.array(plan.stops)
+    counts, further = np.array(plan.stops), np.array([*plan.stops, *plan.further])
     base = bundle(runs, BASE, plan.heads[0])
-    found = {arm: compare(counts, bundle(runs, *arm), base, target) for arm in _arms(plan)}
+    found = {arm: compare(counts, bundle(runs, *arm)[:, : len(counts)], base, target, further) for arm in _arms(plan)}
     return {
         "base": label(plan, BASE, plan.heads[0]),
         "labels": list(plan.stops),
+        "further": dict(zip(map(str, plan.further), base.mean(0)[len(counts) :].tolist(), strict=True)),
         "seeds": list(plan.seeds),
         "test_share": plan.test_share,
         "target": next(iter(found.values())).target,
@@ -41,8 +42,8 @@ def label(plan: Plan, strategy: str, head: Kind) -> str:
 
 
 def curves(plan: Plan, runs: Sequence[Run]) -> dict[str, NDArray[np.float64]]:
-    """Label -> (s, r) accuracies of all arms."""
-    return {label(plan, *arm): bundle(runs, *arm) for arm in _arms(plan)}
+    """Label -> (s, r) accuracies of all arms at the stops that all have."""
+    return {label(plan, *arm): bundle(runs, *arm)[:, : len(plan.stops)] for arm in _arms(plan)}
 
 
 def notes(plan: Plan) -> list[str]:

@@ -49,6 +49,17 @@ def test_labels_saved_is_one_less_the_ratio_and_never_more_than_was_measured():
     assert saved_at(COUNTS, *both, 1).value == pytest.approx(1 - 20 / 40)
 
 
+def test_a_base_that_goes_on_shows_how_much_is_saved_late():
+    fast, slow = np.array([0.4, 0.6, 0.7]), np.array([0.2, 0.4, 0.6, 0.65, 0.75])
+    further = np.array([10, 20, 40, 80, 160])
+    ours, base = np.tile(fast, (6, 1)), np.tile(slow, (6, 1))
+    found = compare(COUNTS, ours, base, further=further)
+    assert found.target == 0.6 and found.to_target == pytest.approx(20)
+    assert found.saved_at[2].value == pytest.approx(1 - 40 / 120)  # 0.7 lies half way from 80 to 160
+    assert compare(COUNTS, ours, base[:, :3]).saved_at[2].value == 0  # not measured, not claimed
+    assert len(found.gap) == 3 and found.area_gap == compare(COUNTS, ours, base[:, :3]).area_gap
+
+
 def test_the_interval_covers_the_truth_as_often_as_it_says():
     """Nineteen of twenty, with ten draws of a normal; the plain percentile bootstrap gives nine of ten."""
     rng = np.random.default_rng(0)

@@ -103,18 +103,20 @@ def test_a_simulation_of_a_folder_writes_what_it_shows(folder, run, tmp_path, mo
     monkeypatch.setattr("backend.console.simulate._embedder", lambda made, root: FolderEmbedder())
     out = tmp_path / "out"
     options = ("--strategies", "margin,activedc", "--budgets", "3,6,12", "--seeds", 2, "--head", "linear,auto")
+    options += ("--further", "20")
     code, text, err = run(folder, *options, "--out", out)
     assert code == 0, err
     for expected in ("margin, auto head", "random, linear head", "bad.png", "2 draws are too few", "activedc chooses"):
         assert expected in text
     with (out / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 2 * 2 * 3
+    assert len(rows) == 3 * 2 * 2 * 3 + 2  # random alone goes on to 20 labels
     summary = json.loads((out / "summary.json").read_text())
     margin = next(arm for arm in summary["arms"] if (arm["strategy"], arm["head"]) == ("margin", "auto"))
     picked = [r for r in rows if (r["strategy"], r["head"], r["labels"]) == ("margin", "auto", "12")]
     assert margin["accuracy"][-1] == pytest.approx(np.mean([float(r["accuracy"]) for r in picked]), abs=1e-5)
     assert margin["area_gap"]["verdict"] == "cannot tell"
+    assert list(summary["further"]) == ["20"] and len(margin["saved_at"]) == 3
     assert summary["base"] == "random, linear head" and summary["labels"] == [3, 6, 12]
     drawing = ElementTree.parse(out / "curves.svg")
     lines = drawing.getroot().findall("{http://www.w3.org/2000/svg}polyline")
@@ -133,7 +135,7 @@ def test_a_renewal_trains_on_the_files_of_the_revealed_rows(folder, tmp_path):
         asked.append(checkpoint)
         return FolderEmbedder()
 
-    renew = renewer(good, trainer, embedder, key="k")
+    renew = renewer(good, trainer, embedder, key="k", cache=tmp_path / "cache")
     rows = np.array([0, 5, 20, 40])
     held = np.array([1, 21])
     reveal = Reveal(rows, good.labels[rows], held, good.labels[held], "lp-ft", 0)
@@ -144,6 +146,8 @@ def test_a_renewal_trains_on_the_files_of_the_revealed_rows(folder, tmp_path):
     assert [good.classes[example.label] for example in order.train] == [good.paths[row].parent.name for row in rows]
     assert [example.task_id for example in order.held_out] == held.tolist()
     assert asked == [f"{order.run}.safetensors"] and vectors.shape == table.vectors.shape
+    assert trainer.dropped == [order.run]
+    assert (renew(reveal) == vectors).all() and len(trainer.orders) == 2  # kept: not trained again
     renew(dataclasses.replace(reveal, seed=1))
     assert trainer.orders[-1].run != order.run
 
