@@ -15,7 +15,7 @@ from backend.core.simulate import Plan, Run
 from backend.core.simulate_report import curves
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 980px; margin: 32px auto; padding: 0 16px; }
+body { font: 14px/1.5 system-ui, sans-serif; color: #222; max-width: 1080px; margin: 32px auto; padding: 0 16px; }
 h1 { font-size: 22px; } table { border-collapse: collapse; margin: 20px 0; } svg { max-width: 100%; height: auto; }
 th, td { padding: 5px 14px 5px 0; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } .wide { overflow-x: auto; } li { margin: 4px 0; }
