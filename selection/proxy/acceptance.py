@@ -46,7 +46,7 @@ def compare(old: FloatArray, new: FloatArray, labels: IntArray) -> Comparison:
     verdict = "better" if better else "not better"
     reason = (
         f"{verdict} on {n} unseen labels: accuracy {right_old:.1%} to {right_new:.1%}, "
-        f"log loss falls by {gain:.3f} (p = {p:.3g})"
+        f"log loss {'falls' if gain > 0 else 'rises'} by {abs(gain):.3f} (p = {p:.3g})"
     )
     return Comparison(n, right_old, right_new, gain, p, better, reason)
 
