@@ -21,6 +21,7 @@ from PIL import Image
 
 from backend import wiring
 from backend.adapters.backbone import open_backbone
+from backend.adapters.checkpoints import Checkpoints
 from backend.adapters.embedder import open_embedder
 from backend.adapters.export_files import export_files
 from backend.adapters.exported_model import Exported, join, open_exported
@@ -252,6 +253,34 @@ def test_the_backbone_must_be_the_one_that_made_the_features(made, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="holds other files"):
         export_files(packed, tmp_path, backbone="", pixels=PIXELS, storage_url="")
+
+
+def test_fine_tuned_weights_take_the_backbones_place(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.adapters.export_files.write_onnx", lambda *_: "not asked for")
+    world, _, _ = made
+    state = open_backbone(pixels=PIXELS).model.state_dict()
+    state["conv_stem.weight"] = state["conv_stem.weight"] * 1.5
+    about = {"architecture": "tf_efficientnet_lite0", "pixels": PIXELS, "mean": [0.5] * 3, "std": [0.5] * 3}
+    about |= {"classes": list(NAMES), "head": "classifier"}
+    Checkpoints(str(tmp_path)).write("checkpoints/r/best.safetensors", state, about)
+    kept = Checkpoints(str(tmp_path)).resolve("checkpoints/r/best.safetensors")
+    tuned = open_backbone(kept.backbone, pixels=PIXELS)
+    packed = package(world.services, world.project)
+    packed = dataclasses.replace(
+        packed,
+        features=dataclasses.replace(
+            packed.features, checkpoint="checkpoints/r/best.safetensors", method="lp-ft", backbone=tuned.about.tag
+        ),
+    )
+    told = export_files(packed, tmp_path / "model", backbone="", pixels=96, storage_url=str(tmp_path))
+    assert told == ["no ONNX file: not asked for"]
+    images = torch.randn((2, 3, PIXELS, PIXELS), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found = open_exported(tmp_path / "model").model(images).softmax(1).numpy()
+        features = tuned.model(images).numpy()
+    np.testing.assert_allclose(found, probabilities(packed.head, features), atol=1e-4)
+    text = (tmp_path / "model" / "README.md").read_text()
+    assert "fine-tuned on" in text and "There is no ONNX file: not asked for." in text
 
 
 def test_a_title_cannot_write_into_the_card(made):
