@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import blocks
+from selection.kernels.top import Halves, best_center, halve, halve_blocks, shortlists
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,7 @@ class UnitRows:
             self.held = torch.empty(features.shape, dtype=self.dtype, device=device)
             for part in blocks(len(features), 4096):
                 self.held[part] = self._scaled(features[part])
+        self._halves: Halves | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -58,6 +60,14 @@ class UnitRows:
         if self.held is None:
             return self._scaled(self.features[rows])
         return self.held[torch.from_numpy(rows).to(self.device)]
+
+    def halves(self, x: torch.Tensor, part: slice | None) -> Halves:
+        """Rounded copy of unit rows `x`; of the held ones (their slice is `part`) it is kept for the next reading."""
+        if self.held is None or part is None:
+            return halve(x)
+        if self._halves is None:
+            self._halves = halve_blocks(self.held)
+        return self._halves.part(part)
 
     def _scaled(self, part: FloatArray) -> torch.Tensor:
         import torch
@@ -122,9 +132,12 @@ def _gradient_parts(
     if how.rows_per_step and how.rows_per_step < len(unit):
         sampled = np.sort(rng.choice(len(unit), how.rows_per_step, replace=False))
     count = len(unit) if sampled is None else len(sampled)
+    short = shortlists(unit.device, centers.dtype, centers.shape[1], k)
+    rounded = halve(centers) if short and how.precision != "bfloat16" else None
     for part in blocks(count, max(64, _TILE_ENTRIES // k)):
         x = unit.block(part) if sampled is None else unit.take(sampled[part])
-        best, at = _top(x, centers, how.precision)
+        halves = None if rounded is None else (unit.halves(x, part if sampled is None else None), rounded)
+        best, at = _top(x, centers, how.precision, halves)
         q = crowd[at] - best / how.temperature  # ln(balance S) - z
         entropy = torch.nn.functional.softplus(q)
         q = torch.sigmoid(q)
@@ -138,13 +151,14 @@ def _gradient_parts(
     return pull, mass, loss, push, count
 
 
-def _top(x: torch.Tensor, centers: torch.Tensor, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Largest similarity (m,) and its centroid (m,); bfloat16 only chooses, the value is exact."""
+def _top(
+    x: torch.Tensor, centers: torch.Tensor, precision: str, halves: tuple[Halves, Halves] | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest similarity (m,) and its centroid (m,); precision "bfloat16" chooses by rounded rows and no more."""
     import torch
 
     if precision != "bfloat16":
-        best, at = (x @ centers.T).max(dim=1)  # (m, d), (k, d) -> (m, k) -> (m,)
-        return best, at
+        return best_center(x, centers, None, halves)
     at = (x.to(torch.bfloat16) @ centers.to(torch.bfloat16).T).argmax(dim=1)
     return torch.einsum("md,md->m", x, centers[at]), at
 
