@@ -8,16 +8,23 @@ from typing import Any
 import selection
 from backend.core.domain import LabelConfig, Strategy
 from backend.core.errors import BadSetting
+from backend.core.presets import preset
 from backend.core.services import Services
 
 
 def switch(services: Services, project: int, name: str, params: Mapping[str, Any] | None = None) -> Strategy:
     """Rank by another selector from now on; the new order is live after one learning round.
 
-    Raises `BadSetting` with the known names or parameters; the old strategy stays then.
+    `name` may be a preset (`asvp-margin`, `svpp-margin`, `activedc`): it also decides whether features are renewed and
+    trainings calibrated. Raises `BadSetting` with the known names or parameters; the old strategy stays then.
     """
     current = services.projects.get(project)
     chosen = checked(current.config, name, params or {})
+    if name != chosen.name:
+        asked = preset(name)
+        services.projects.update(
+            project, calibrate=asked.calibrate, renewal="auto" if asked.renew or asked.calibrate else "off"
+        )
     if chosen != current.strategy:
         services.projects.set_strategy(project, chosen, services.clock.now())
         services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="strategy switched")
@@ -28,6 +35,7 @@ def checked(config: LabelConfig, name: str, params: Mapping[str, Any]) -> Strate
     """The strategy if it exists, takes these parameters and suits the project's label config."""
     if not isinstance(name, str) or not isinstance(params, Mapping):
         raise BadSetting("a strategy is a name and an object of parameters")
+    name = preset(name).strategy.name
     try:
         entry = selection.entry(name)
         selection.create(name, **params)

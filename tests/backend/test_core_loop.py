@@ -436,3 +436,21 @@ def test_a_switched_strategy_asks_for_a_round_and_a_bad_one_keeps_the_old(world:
     with pytest.raises(BadSetting, match="known: "):
         strategy.switch(world.services, project.id, "nonsense")
     assert world.project.strategy.name == "coreset"
+
+
+@pytest.mark.parametrize(
+    ("name", "selector", "renewal", "calibrate"),
+    [
+        ("asvp-margin", "margin", "auto", False),
+        ("svpp-margin", "margin", "off", False),
+        ("activedc", "activeft", "auto", True),
+        ("badge", "badge", None, False),
+    ],
+)
+def test_a_preset_sets_selector_renewal_and_calibration(
+    world: World, name: str, selector: str, renewal: str | None, calibrate: bool
+) -> None:
+    project = world.connect(10)
+    strategy.switch(world.services, project.id, name)
+    after = world.project
+    assert (after.strategy.name, after.renewal, after.calibrate) == (selector, renewal, calibrate)
