@@ -57,7 +57,8 @@ class Run:
             model = Classifier(network, len(order.classes))
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = optimizer_of(self.model, recipe)
-        self._precision = choose_precision(device)
+        # not on CPUs: without AMX the backward pass of depthwise convolutions is 2.5x slower in bfloat16
+        self._precision = choose_precision(device) if device.type == "cuda" else torch.float32
         self._prepare = Normalise(network.mean, network.std, device)
         self._augment = Augment(network.about.pixels, recipe.crop, recipe.flip)
 
@@ -152,7 +153,7 @@ class Run:
 
         def backward(chosen: torch.Tensor) -> torch.Tensor:
             with self._autocast():
-                logits = self.model(images[chosen])
+                logits = self.model(images[chosen].contiguous(memory_format=torch.channels_last))
             losses = nn.functional.cross_entropy(logits.float(), labels[chosen], reduction="none")
             weighted = (losses * weights[chosen]).sum()
             torch.autograd.backward(
