@@ -11,7 +11,7 @@ help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
 demo: app label-studio  ## Label Studio with a live queue, on this machine (IMAGES=folder, LABELS=a,b, PORT=8080)
-	@OMP_NUM_THREADS= $(BIN)/python -m scripts.demo
+	@env -u OMP_NUM_THREADS $(BIN)/python -m scripts.demo
 
 demo-clean:  ## forget the demo's projects, labels and settings
 	@$(BIN)/python -m scripts.demo --clean
