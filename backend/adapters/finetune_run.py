@@ -50,6 +50,7 @@ class Run:
         self.recipe = recipe
         self.material = material
         self.device = device
+        self.side = network.about.pixels
         self.done = 0
         self.part = recipe.batch  # examples that fit into memory at once
         self.records: list[dict[str, float]] = []
@@ -58,7 +59,7 @@ class Run:
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = optimizer_of(self.model, recipe)
         # not on CPUs: without AMX the backward pass of depthwise convolutions is 2.5x slower in bfloat16
-        self._precision = choose_precision(device) if device.type == "cuda" else torch.float32
+        self.precision = choose_precision(device) if device.type == "cuda" else torch.float32
         self._prepare = Normalise(network.mean, network.std, device)
         self._augment = Augment(network.about.pixels, recipe.crop, recipe.flip)
 
@@ -87,8 +88,7 @@ class Run:
         if self.done < self.total - self.recipe.epochs:
             loss: float | None = self._linear()
         else:
-            with _seeded(self.order, str(self.done)):
-                loss = self._pass(cancelled)
+            loss = self.train_once(cancelled)
         if loss is None:
             return False
         held_out_loss, accuracy = self.judge(self.material.held_out)
@@ -119,15 +119,19 @@ class Run:
         self.model.eval()
 
         def forward(rows: torch.Tensor) -> torch.Tensor:
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode(), self.autocast():
                 out: torch.Tensor = network(self._prepare(pictures.batch(rows)))
                 return out.float().cpu()
 
         parts = torch.arange(len(pictures)).tensor_split(-(-len(pictures) // self.recipe.batch))
         return torch.cat([torch.cat(self._in_parts(rows, forward)) for rows in parts]).clone()
 
-    def _pass(self, cancelled: Callable[[], bool]) -> float | None:
-        """One epoch of steps; the mean loss."""
+    def train_once(self, cancelled: Callable[[], bool]) -> float | None:
+        """One epoch of steps, the same whenever it is done; the mean loss, None if it was cancelled on the way."""
+        with _seeded(self.order, str(self.done)):
+            return self._steps(cancelled)
+
+    def _steps(self, cancelled: Callable[[], bool]) -> float | None:
         self.model.prepare(self.recipe)
         n = len(self.material.train)
         batches = torch.randperm(n).tensor_split(max(1, -(-n // self.recipe.batch)))  # of like size: no batch of one
@@ -152,7 +156,7 @@ class Run:
         weights = train.weights[rows].to(self.device, non_blocking=True)
 
         def backward(chosen: torch.Tensor) -> torch.Tensor:
-            with self._autocast():
+            with self.autocast():
                 logits = self.model(images[chosen].contiguous(memory_format=torch.channels_last))
             losses = nn.functional.cross_entropy(logits.float(), labels[chosen], reduction="none")
             weighted = (losses * weights[chosen]).sum()
@@ -192,8 +196,9 @@ class Run:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _autocast(self) -> Any:
-        enabled = self._precision == torch.bfloat16
+    def autocast(self) -> Any:
+        """The precision of the forward pass."""
+        enabled = self.precision == torch.bfloat16
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
