@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks, tensor
+from selection.kernels.top import Halves, best_center, halve, halve_blocks, shortlists
 
 if TYPE_CHECKING:
     import torch
 
-SAMPLE_PER_CLUSTER = 10
+SAMPLE_PER_CLUSTER = 20
+SEEDS_PER_CLUSTER = 8
 SAMPLE_AT_LEAST = 4096
+_AT_ONCE = 8  # after the first draws, this part of the centers there is drawn together
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,14 @@ def kmeans(
     rng: np.random.Generator,
     *,
     iterations: int = 3,
-    sample_iterations: int = 6,
+    sample_iterations: int = 4,
     unit: bool = False,
     block_bytes: int | None = None,
     device: str = "cpu",
 ) -> Clustering:
     """Cluster (n, d) rows into min(k, n) clusters, none empty where at least k rows differ.
 
-    The start is D^2 sampling (Arthur & Vassilvitskii 2007) on max(4096, 10 k) rows, in growing draws, then
+    The start is D^2 sampling (Arthur & Vassilvitskii 2007) on about max(4096, 8 k) rows, in growing draws, then
     `sample_iterations` of Lloyd on that sample; `iterations` over all rows follow (each 2 n k d flops), and a last
     assignment. With `unit` each row is scaled to length 1 on the fly. An empty cluster takes the row farthest from
     its center. Differs from full Lloyd in that it need not converge: selection does not gain from it.
@@ -59,35 +62,66 @@ def kmeans(
     whole = take == n
     picked = np.arange(n) if whole else np.sort(rng.choice(n, take, replace=False))
     sample = _rows(features[picked], unit, device)
-    centers = sample[_spread_start(sample, k, rng)].clone()
-    rounds = sample_iterations + (iterations if whole else 0)
-    for _ in range(rounds):
-        centers, moved = _lloyd(_Source(sample.cpu().numpy(), False, device, block_bytes), centers)
+    seeds = sample[:: max(1, len(sample) // max(SAMPLE_AT_LEAST, SEEDS_PER_CLUSTER * k))]
+    centers = seeds[_spread_start(seeds, k, rng)].clone()
+    source = _Source(features, unit, device, block_bytes)
+    small = _Source(features[picked], unit, device, block_bytes, sample, _halves_of(sample, k))
+    for _ in range(sample_iterations + (iterations if whole else 0)):
+        centers, moved = _lloyd(small, centers)
         if not moved:
             break
-    source = _Source(features, unit, device, block_bytes)
     for _ in range(0 if whole else iterations):
         centers, moved = _lloyd(source, centers)
         if not moved:
             break
-    assigned, squared = _assign(source, centers)
+    assigned, squared = _assign(small if whole else source, centers)
     assigned, squared = _fill_empty(assigned, squared, k)
     return Clustering(centers.cpu().numpy(), assigned, squared, np.bincount(assigned, minlength=k))
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
+    """Rows of one k-means; `held` are they as float32 tensors, with `halves` of them, where several passes follow."""
+
     features: FloatArray
     unit: bool
     device: str
     block_bytes: int | None
+    held: torch.Tensor | None = None
+    halves: Halves | None = None
 
     def parts(self, k: int) -> list[slice]:
         n, d = self.features.shape
         return list(blocks(n, block_rows(4 * (k + d), self.block_bytes)))
 
     def block(self, part: slice) -> torch.Tensor:
-        return _rows(self.features[part], self.unit, self.device)
+        return _rows(self.features[part], self.unit, self.device) if self.held is None else self.held[part]
+
+    def best(self, part: slice, x: torch.Tensor, centers: _Centers) -> tuple[torch.Tensor, torch.Tensor]:
+        """The largest x.c - |c|^2 / 2 of each row, and its center."""
+        if centers.halves is None:
+            return best_center(x, centers.rows, centers.bias, None)
+        halves = halve(x) if self.halves is None else self.halves.part(part)
+        return best_center(x, centers.rows, centers.bias, (halves, centers.halves))
+
+
+@dataclass(frozen=True, slots=True)
+class _Centers:
+    """Centers (k, d), -|c|^2 / 2 (k,), and their halves where these pay."""
+
+    rows: torch.Tensor
+    bias: torch.Tensor
+    halves: Halves | None
+
+
+def _centers(rows: torch.Tensor) -> _Centers:
+    short = shortlists(rows.device.type, rows.dtype, rows.shape[1], len(rows))
+    return _Centers(rows, -0.5 * (rows * rows).sum(1), halve(rows) if short else None)
+
+
+def _halves_of(sample: torch.Tensor, k: int) -> Halves | None:
+    short = shortlists(sample.device.type, sample.dtype, sample.shape[1], k)
+    return halve_blocks(sample) if short else None
 
 
 def _rows(part: FloatArray, unit: bool, device: str) -> torch.Tensor:
@@ -100,7 +134,7 @@ def _rows(part: FloatArray, unit: bool, device: str) -> torch.Tensor:
 def _spread_start(x: torch.Tensor, k: int, rng: np.random.Generator) -> IntArray:
     """k distinct positions by D^2 sampling.
 
-    The first 32 are the best of 2 + ln k draws each (the greedy form that scikit-learn uses too); after them a 16th
+    The first 16 are the best of 2 + ln k draws each (the greedy form that scikit-learn uses too); after them an eighth
     of those already there is drawn at once.
     """
     n = len(x)
@@ -110,7 +144,7 @@ def _spread_start(x: torch.Tensor, k: int, rng: np.random.Generator) -> IntArray
     free = np.ones(n, bool)
     free[chosen] = False
     while len(chosen) < k:
-        draw = min(k - len(chosen), max(1, len(chosen) // 16))
+        draw = min(k - len(chosen), max(1, len(chosen) // _AT_ONCE))
         weights = np.where(free, near, 0.0)
         usable = int(np.count_nonzero(weights))
         if usable < draw:  # fewer different rows than clusters: copies fill the rest
@@ -145,15 +179,18 @@ def _gap(x: torch.Tensor, norms: torch.Tensor, chosen: list[int]) -> NDArray[np.
     return gap
 
 
-def _assign(source: _Source, centers: torch.Tensor) -> tuple[IntArray, NDArray[np.float32]]:
-    import torch
-
-    n = len(source.features)
+def _assign(
+    source: _Source, rows: torch.Tensor, sums: torch.Tensor | None = None
+) -> tuple[IntArray, NDArray[np.float32]]:
+    """Nearest center of each row and the squared distance to it; adds the rows of each center to `sums` (k, d)."""
+    n, k = len(source.features), len(rows)
     assigned, squared = np.empty(n, np.int64), np.empty(n, np.float32)
-    half = -0.5 * (centers * centers).sum(1)
-    for part in source.parts(len(centers)):
+    centers = _centers(rows)
+    for part in source.parts(k):
         x = source.block(part)
-        high, at = torch.addmm(half.unsqueeze(0), x, centers.T).max(dim=1)  # (m, d), (k, d) -> (m, k) -> (m,)
+        high, at = source.best(part, x, centers)
+        if sums is not None:
+            sums += _sum_by_cluster(x, at, k)
         assigned[part] = at.cpu().numpy()
         squared[part] = ((x * x).sum(1) - 2.0 * high).clamp_(min=0.0).cpu().numpy()
     return assigned, squared
@@ -163,17 +200,9 @@ def _lloyd(source: _Source, centers: torch.Tensor) -> tuple[torch.Tensor, bool]:
     """One iteration: assign, then each center becomes the mean of its rows."""
     import torch
 
-    k, d = centers.shape
-    n = len(source.features)
-    sums = torch.zeros((k, d), dtype=torch.float64, device=centers.device)
-    assigned, squared = np.empty(n, np.int64), np.empty(n, np.float32)
-    half = -0.5 * (centers * centers).sum(1)
-    for part in source.parts(k):
-        x = source.block(part)
-        high, at = torch.addmm(half.unsqueeze(0), x, centers.T).max(dim=1)
-        sums += _sum_by_cluster(x, at, k)
-        assigned[part] = at.cpu().numpy()
-        squared[part] = ((x * x).sum(1) - 2.0 * high).clamp_(min=0.0).cpu().numpy()
+    k = len(centers)
+    sums = torch.zeros(centers.shape, dtype=torch.float64, device=centers.device)
+    assigned, squared = _assign(source, centers, sums)
     filled, _ = _fill_empty(assigned, squared, k)
     for row in np.flatnonzero(filled != assigned):
         x = source.block(slice(int(row), int(row) + 1)).double()[0]

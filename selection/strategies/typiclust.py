@@ -37,7 +37,7 @@ class TypiClust:
     neighbors: int = 20
     smallest: int = 5
     references: int = 4096
-    iterations: int = 2
+    iterations: int = 1
     normalize: bool = True
     device: str = "cpu"
 
