@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks
+from selection.kernels.territory import Sketch, exact_means, nearest_of
 
 if TYPE_CHECKING:
     import torch
@@ -162,13 +163,45 @@ def fit_quotas(wanted: IntArray, room: IntArray, sizes: IntArray, budget: int) -
 
 @dataclass(frozen=True, slots=True)
 class Territory:
-    """One pseudo-class ready for picking: retained positions, with boundary terms for each of them (m,)."""
+    """One pseudo-class ready for picking: retained positions, with boundary terms for each of them (m,).
 
-    members: Members
+    members : the class, in full precision, or a sketch. slack : by how much a sketch's `inward` may be off.
+    """
+
+    members: Members | Sketch
     retained: IntArray
     inward: Float64
     outward: Float64
     opponent: IntArray
+    slack: Float64
+
+    def closest(self, position: int, among: IntArray, count: int) -> IntArray:
+        """Places in `among` of the `count` positions nearest to `position`."""
+        if isinstance(self.members, Sketch):
+            return nearest_of(self.members, position, among, count)
+        away = self.members.distances(np.array([position]), among)[0].cpu().numpy()
+        away[among == position] = -1.0  # rounding must not keep the row itself alive
+        return np.argsort(away, kind="stable")[:count]
+
+    def scores(self, raised: Float64) -> Float64:
+        """(d_out raised - d_in) / max(d_out, d_in)."""
+        return np.asarray(
+            (self.outward * raised - self.inward) / np.maximum(np.maximum(self.outward, self.inward), 1e-300)
+        )
+
+    def lowest(self, alive: NDArray[np.bool_], raised: Float64) -> tuple[int, float]:
+        """The alive place of the lowest score and that score; a sketch measures anew what its slack leaves open."""
+        border = np.where(alive, self.scores(raised), np.inf)
+        if isinstance(self.members, Sketch):
+            width = 1.01 * self.slack * raised / np.maximum(np.maximum(self.outward, self.inward - self.slack), 1e-300)
+            open_ = np.flatnonzero(border - width <= (border + width).min())
+            rough = open_[self.slack[open_] > 0]
+            if len(open_) > 1 and len(rough):
+                self.inward[rough] = exact_means(self.members, self.retained[rough], self.retained)
+                self.slack[rough] = 0.0
+                border = np.where(alive, self.scores(raised), np.inf)
+        best = int(border.argmin())
+        return best, float(border[best])
 
 
 def pick_border(
@@ -188,12 +221,7 @@ def pick_border(
     def take(position: int, counts: bool) -> None:
         at = place.get(position)
         rest = np.flatnonzero(alive)
-        gone = rest
-        if len(rest) > crowd:
-            away = land.members.distances(np.array([position]), land.retained[rest])[0].cpu().numpy()
-            if at is not None:
-                away[rest == at] = -1.0  # rounding must not keep the row itself alive
-            gone = rest[np.argsort(away, kind="stable")[:crowd]]
+        gone = rest[land.closest(position, land.retained[rest], crowd)] if len(rest) > crowd else rest
         alive[gone] = False
         if at is not None:
             alive[at] = False
@@ -207,11 +235,9 @@ def pick_border(
         out.append(core)
         scores.append(0.0)
         take(core, False)
-    scale = np.maximum(np.maximum(land.outward, land.inward), 1e-300)
     while len(out) < quota and alive.any():
-        border = (land.outward * penalty ** times[land.opponent] - land.inward) / scale
-        best = int(np.where(alive, border, np.inf).argmin())
+        best, score = land.lowest(alive, penalty ** times[land.opponent])
         out.append(int(land.retained[best]))
-        scores.append(float(border[best]))
+        scores.append(score)
         take(out[-1], True)
     return out, scores

@@ -20,6 +20,7 @@ from selection.kernels.boundary import (
     two_nearest,
 )
 from selection.kernels.clean import require_finite
+from selection.kernels.territory import LARGE, Sketch, mean_errors, order_by_density
 from selection.registry import create_for, entry, register
 
 _SMALL = 10  # classes of fewer rows are not denoised
@@ -39,9 +40,9 @@ class BiLAF:
     above a class and equal cores work; each class gets its core before any gets a second row; labeled and skipped rows
     count as picked and lower their class's share. Cores are chosen among all rows, labeled or not, so that territories
     describe the pool alone. The ranking holds the cores in their selector's order, then the classes by D'Hondt.
-    Distances in float64; `precision="float32"` multiplies in float32 inside a class, several times faster, and may
-    decide near-ties otherwise. Random only through the core selector. Cost: its own, + 2 n k d + 4 sum n_c^2 d flops;
-    memory one class in float64 plus blocks.
+    Classes of 256 rows and more are multiplied in float32, each distance once, and whatever rounding could decide is
+    decided in float64; `precision="float32"` leaves the latter out. Random only through the core selector. Cost: its
+    own, + 2 n k d + 2 sum n_c^2 d flops; memory one class in float64 and float32 plus blocks.
 
     core : name of the selector of cores. cores : how many. inner : share of a class that makes one ring. removed :
     share dropped as noise. neighbors : of the density. penalty : p. compat : "corrected" or "official". precision : of
@@ -104,17 +105,25 @@ def _pick_all(how: BiLAF, pool: Pool, cores: IntArray, borders: Borders, budget:
     """The picks of each class in order, cores first: one list a core."""
     free = pool.labels == -1
     groups = [np.flatnonzero(borders.own == c) for c in range(len(cores))]
-    ordered = [_dense_part(how, pool.features, groups[c], int(cores[c])) for c in range(len(cores))]
-    sizes = np.array([kept for _, kept in ordered], np.int64)
+    sizes = np.array([_retained(how, len(group)) for group in groups], np.int64)
     seen = np.array([int((~free[group]).sum()) for group in groups], np.int64)
     room = np.array([len(group) for group in groups], np.int64) - seen
     quotas = _quotas(budget, sizes, seen, room)
     if how.compat == "corrected":
         quotas = _cores_first(quotas, np.asarray((seen == 0) & (room > 0)), budget)
     return [
-        _walk(how, pool.features, borders, groups[c], ordered[c], int(cores[c]), int(quotas[c]), free)
-        for c in range(len(cores))
+        _walk(how, pool.features, borders, groups[c], int(cores[c]), int(quotas[c]), free) for c in range(len(cores))
     ]
+
+
+def _retained(how: BiLAF, n: int) -> int:
+    """How many of a class of n rows are not noise."""
+    if n < _SMALL:
+        return n
+    if how.compat == "official":  # the last, partial ring is lost too
+        ring = max(1, int(how.inner * n))
+        return int(n // ring * ring * (1 - how.removed))
+    return n - int(how.removed * n + 1e-9)
 
 
 def _quotas(budget: int, sizes: IntArray, seen: IntArray, room: IntArray) -> IntArray:
@@ -140,15 +149,36 @@ def _cores_first(quotas: IntArray, open_: NDArray[np.bool_], budget: int) -> Int
 
 def _dense_part(how: BiLAF, features: FloatArray, group: IntArray, core: int) -> tuple[IntArray, int]:
     """(pool rows of a class, dense ones first and noise last; how many of them are retained)."""
-    n = len(group)
-    if n < _SMALL:
-        return group, n
-    official = how.compat == "official"
+    kept = _retained(how, len(group))
+    if len(group) < _SMALL:
+        return group, kept
     at = int(np.searchsorted(group, core))
     members = Members(features[group], how.device, how.precision)
-    order = dense_first(members, at, how.inner, how.neighbors, indexed_by_place=official)
-    kept = int(len(order) * (1 - how.removed)) if official else n - int(how.removed * n + 1e-9)
+    order = dense_first(members, at, how.inner, how.neighbors, indexed_by_place=how.compat == "official")
     return np.concatenate([group[order], np.setdiff1d(group, group[order])]), kept
+
+
+def _survey(
+    how: BiLAF, features: FloatArray, borders: Borders, group: IntArray, core: int
+) -> tuple[IntArray, IntArray, Territory]:
+    """(pool rows of a class; their positions, dense ones first and noise last; the class ready for picking)."""
+    if how.compat == "official" or len(group) < LARGE:
+        rows, kept = _dense_part(how, features, group, core)
+        members = Members(features[rows], how.device, how.precision)
+        inside = np.argsort(rows[:kept], kind="stable")  # the lowest row wins a tie
+        inward = members.mean_distances(inside)
+        there = rows[inside]
+        outside = borders.outside[there]
+        land = Territory(members, inside, inward, outside, borders.opponent[there], np.zeros(len(inside)))
+        return rows, np.arange(len(rows)), land
+    kept = _retained(how, len(group))
+    sketch = Sketch(features[group], how.device, exact=how.precision == "float64")
+    order = order_by_density(sketch, int(np.searchsorted(group, core)), how.inner, how.neighbors, kept)
+    inside = np.sort(order[:kept])
+    there, inward = group[inside], sketch.sums[inside] / kept
+    slack = mean_errors(sketch, inside)
+    land = Territory(sketch, inside, inward, borders.outside[there], borders.opponent[there], slack)
+    return group, order, land
 
 
 def _walk(
@@ -156,7 +186,6 @@ def _walk(
     features: FloatArray,
     borders: Borders,
     group: IntArray,
-    ordered: tuple[IntArray, int],
     core: int,
     quota: int,
     free: NDArray[np.bool_],
@@ -164,22 +193,13 @@ def _walk(
     """The picks of one class; noise comes only when the retained rows are used up."""
     if quota == 0:
         return []
-    rows, kept = ordered
-    members = Members(features[rows], how.device, how.precision)
-    retained = np.argsort(rows[:kept], kind="stable")  # the lowest row wins a tie
-    land = Territory(
-        members,
-        retained,
-        members.mean_distances(retained),
-        borders.outside[rows[retained]],
-        borders.opponent[rows[retained]],
-    )
+    rows, order, land = _survey(how, features, borders, group, core)
     taken = np.flatnonzero(~free[rows])
     opener = -1 if len(taken) else int(np.flatnonzero(rows == core)[0])
     places, scores = pick_border(land, taken, opener, quota, quota + len(taken), how.penalty)
     picks = [(int(rows[p]), s) for p, s in zip(places, scores, strict=True)]
     used = {row for row, _ in picks}
-    spare = [(int(row), 0.0) for row in rows if free[row] and int(row) not in used]
+    spare = [(int(row), 0.0) for row in rows[order] if free[row] and int(row) not in used]
     return picks + spare[: quota - len(picks)]
 
 

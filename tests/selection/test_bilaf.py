@@ -31,6 +31,19 @@ def test_picks_are_those_of_the_published_code_and_of_its_correction(compat: str
     assert picks(BiLAF(compat=compat), golden_rows(), np.arange(5), 25) == expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_large_classes_are_decided_as_in_double_precision(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(1500, 300)) * rng.chisquare(4, size=(1500, 1))).astype(np.float32)
+    x[700:800] = x[600:700] * (1 + rng.normal(size=(100, 1)) * 1e-5)  # what float32 products take for copies
+    cores = np.array([3, 90, 200])
+    labels = np.full(1500, -1)
+    labels[rng.choice(1500, 20, replace=False)] = 0
+    quick = picks(BiLAF(), x, cores, 120, labels)
+    monkeypatch.setattr("selection.strategies.bilaf.LARGE", 10_000)
+    assert quick == picks(BiLAF(), x, cores, 120, labels)
+
+
 def test_single_precision_changes_few_picks_if_any() -> None:
     x = np.random.default_rng(0).normal(size=(400, 6))
     cores = np.array([3, 90, 200])
