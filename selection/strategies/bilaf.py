@@ -194,7 +194,7 @@ def _walk(
     if quota == 0:
         return []
     rows, order, land = _survey(how, features, borders, group, core)
-    taken = np.flatnonzero(~free[rows])
+    taken = order[~free[rows[order]]]  # dense ones first
     opener = -1 if len(taken) else int(np.flatnonzero(rows == core)[0])
     places, scores = pick_border(land, taken, opener, quota, quota + len(taken), how.penalty)
     picks = [(int(rows[p]), s) for p, s in zip(places, scores, strict=True)]
