@@ -241,9 +241,7 @@ class ImageSource:
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
-            raise BadImage(
-                f"larger than the limit of {self.max_bytes / MIB:.3g} MiB; raise MAX_IMAGE_MB to allow it"
-            )
+            raise BadImage(f"larger than the limit of {self.max_bytes / MIB:.3g} MiB; raise MAX_IMAGE_MB to allow it")
 
 
 def _reason(error: Exception, timeout: float) -> str:

@@ -56,9 +56,7 @@ def decode_data_url(ref: str, max_bytes: int) -> bytes:
     if not comma or not head.lower().endswith(";base64"):
         raise BadImage("the data: URL is not base64 (data:image/png;base64,...)")
     if len(payload) * 3 // 4 > max_bytes + 3:
-        raise BadImage(
-            f"the data: URL is larger than the limit of {max_bytes} bytes; raise MAX_IMAGE_MB to allow it"
-        )
+        raise BadImage(f"the data: URL is larger than the limit of {max_bytes} bytes; raise MAX_IMAGE_MB to allow it")
     text = "".join(unquote(payload).split()) if "%" in payload or not payload.isalnum() else payload
     try:
         return base64.b64decode(text, validate=True)

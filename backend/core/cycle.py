@@ -61,6 +61,8 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     except (LabelStudioError, publish.NotPublished) as error:  # what is learnt is kept; publishing is due, and retried
         log.warning("the ranking could not be published yet", project=project_id, error=str(error))
     log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
+    if trained is None and labels.classes:
+        services.pools.warm(project_id, project.features_version, table)
     if trained:
         services.jobs.submit("consider", key=f"consider:{project_id}", project=project_id)
     due.nudge(services, services.projects.get(project_id))

@@ -81,10 +81,13 @@ def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
     labels = read_labels(services, project, table)
     kept = _labels_then(services, current, table, labels)
     held_out = renewal.rows_of(table, current.held_out)
+    stopping = renewal.rows_of(table, renewal.stopping_half(current.held_out))
     images = _images(services, project, table.task_ids[kept >= 0].tolist())
     train_rows: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(kept >= 0), held_out).astype(np.int64)
     examples = _examples(table, train_rows, kept, images)
-    if project.calibrate:
+    if "pseudo_labels" in current.report:  # a later slice: new tasks must not change what is trained on
+        examples += _recorded(services, project, current, labels.classes)
+    elif project.calibrate:
         examples += _expansion(services, project, table, kept, train_rows, len(labels.classes))
     return TrainingOrder(
         run=f"p{project.id}-v{current.version}",
@@ -92,7 +95,7 @@ def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
         method=current.method or "lp-ft",
         classes=labels.classes,
         train=tuple(examples),
-        held_out=tuple(_examples(table, held_out, kept, images)),
+        held_out=tuple(_examples(table, stopping, kept, images)),
         seed=services.options.seed,
     )
 
@@ -140,8 +143,12 @@ def _expansion(
     found = expand(table.vectors, known, n_classes, rng)
     tasks = table.task_ids[found.rows].tolist()
     images = _images(services, project, tasks)
-    return [
-        Example(task, images[task], label, weight)
-        for task, label, weight in zip(tasks, found.labels.tolist(), found.weights.tolist(), strict=True)
-        if task in images
-    ]
+    guesses = list(zip(tasks, found.labels.tolist(), found.weights.tolist(), strict=True))[: pseudo.MOST]
+    return [Example(task, images[task], label, weight) for task, label, weight in guesses if task in images]
+
+
+def _recorded(services: Services, project: Project, current: FeatureSet, classes: Sequence[str]) -> list[Example]:
+    """The expansion that the first slice trained on."""
+    rows = current.report["pseudo_labels"]
+    images = _images(services, project, [task for task, _, _ in rows])
+    return [Example(task, images[task], classes.index(name), weight) for task, name, weight in rows if task in images]

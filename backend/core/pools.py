@@ -35,6 +35,12 @@ class Pools:
 
     kept: dict[int, Prepared] = field(default_factory=dict)
 
+    def warm(self, project: int, version: int, table: FeatureTable) -> None:
+        """Build what the first labels will need, while nobody waits for it."""
+        pool = self.kept.get(project)
+        if pool is None or pool.version != version or len(pool.task_ids) != len(table.task_ids):
+            self.kept[project] = _prepare(version, table)
+
     def learn(
         self,
         project: int,

@@ -14,12 +14,10 @@ MOST = 20_000
 
 
 def record(order: TrainingOrder) -> dict[str, Any]:
-    """Report entries: how many pseudo-labels were trained on, and the tasks of the first 20,000 by class."""
+    """Report entries: how many pseudo-labels are trained on, and each as [task, class, weight]."""
     guessed = [example for example in order.train if example.weight < 1]
-    tasks: dict[str, list[int]] = {}
-    for example in guessed[:MOST]:
-        tasks.setdefault(order.classes[example.label], []).append(example.task_id)
-    return {"pseudo": len(guessed), "pseudo_labels": tasks}
+    rows = [[example.task_id, order.classes[example.label], example.weight] for example in guessed]
+    return {"pseudo": len(guessed), "pseudo_labels": rows}
 
 
 def agreement(services: Services, made: FeatureSet) -> dict[str, int] | None:
@@ -30,10 +28,5 @@ def agreement(services: Services, made: FeatureSet) -> dict[str, int] | None:
     if not made.report.get("pseudo"):
         return None
     labels, _ = services.tasks.labels(made.project)
-    later = [
-        labels[task] == name
-        for name, tasks in made.report.get("pseudo_labels", {}).items()
-        for task in tasks
-        if task in labels
-    ]
+    later = [labels[task] == name for task, name, _ in made.report["pseudo_labels"] if task in labels]
     return {"pseudo": int(made.report["pseudo"]), "labeled": len(later), "agree": sum(later)}

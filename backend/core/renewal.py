@@ -196,6 +196,11 @@ def _seen(services: Services, project: Project) -> FeatureTable:
     return FeatureTable(np.array(tasks, np.int64), np.zeros((len(tasks), 0), np.float16))
 
 
+def stopping_half(held_out: Sequence[int]) -> list[int]:
+    """The held-out tasks by which the training stops early; the other half, like the audit, only judges."""
+    return list(held_out[::2])
+
+
 def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> dict[str, float | None]:
     """Seconds that a renewal would take here, from what was measured here; None until something was."""
     rate = embed_rate(sets)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import BadParameter, FloatArray, IntArray
+from selection.proxy.calibration import fit_temperature, softmax
 
 LEVEL = 0.05
 FLOOR = 1e-6
@@ -49,6 +50,19 @@ def compare(old: FloatArray, new: FloatArray, labels: IntArray) -> Comparison:
         f"log loss {'falls' if gain > 0 else 'rises'} by {abs(gain):.3f} (p = {p:.3g})"
     )
     return Comparison(n, right_old, right_new, gain, p, better, reason)
+
+
+def recalibrated(probs: FloatArray, labels: IntArray) -> NDArray[np.float64]:
+    """Probabilities (m, c) with the temperature that the other fold of the labels (m,) asks for: cross-fitted.
+
+    Even rows are calibrated by odd ones and the reverse, so that no label judges its own calibration.
+    """
+    logs = np.log(np.maximum(probs.astype(np.float64), FLOOR))
+    out: NDArray[np.float64] = np.empty_like(logs)
+    for fold in (0, 1):
+        temperature, _ = fit_temperature(logs[1 - fold :: 2], labels[1 - fold :: 2])
+        out[fold::2] = softmax(logs[fold::2] / temperature)
+    return out
 
 
 def _log_loss(probs: FloatArray, rows: IntArray, labels: IntArray) -> NDArray[np.float64]:

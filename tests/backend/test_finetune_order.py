@@ -35,9 +35,12 @@ def tasks(order: TrainingOrder) -> set[int]:
 
 
 def test_the_order_is_made_of_the_labels_there_were(world: World) -> None:
-    order = make_order(world.services, begun(world))
+    version = begun(world)
+    order = make_order(world.services, version)
     audited = world.services.tasks.audit(world.project.id)
-    assert tasks(order) == set(LABELED) - audited
+    judging = set(version.held_out) - set(renewal.stopping_half(version.held_out))
+    assert judging
+    assert tasks(order) == set(LABELED) - audited - judging
     assert not {example.task_id for example in order.train} & {example.task_id for example in order.held_out}
     assert all(order.classes[example.label] == NAMES[example.task_id % 3] for example in order.train)
 

@@ -199,11 +199,7 @@ def test_guessed_labels_are_compared_with_later_ones_and_count_for_nothing(world
     world.services.projects.update(project, calibrate=True)
     renewal.start(world.services, project)
     finetune.train(world.services, project, 2)
-    guessed = {
-        task: name
-        for name, tasks in world.services.feature_sets.get(project, 2).report["pseudo_labels"].items()
-        for task in tasks
-    }
+    guessed = {task: name for task, name, _ in world.services.feature_sets.get(project, 2).report["pseudo_labels"]}
     assert guessed and not set(guessed) & set(range(1, 61))
     assert "none of which has a label of a person yet" in run("features", LS_ID)[1]
     first, second = sorted(guessed)[:2]

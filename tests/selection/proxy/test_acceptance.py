@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from selection.contract import BadParameter
-from selection.proxy.acceptance import compare
+from selection.proxy.acceptance import compare, recalibrated
 
 
 def probs(truth: np.ndarray, sureness: float, wrong: int, seed: int) -> np.ndarray:
@@ -68,3 +68,20 @@ def test_a_probability_of_zero_is_no_infinite_loss() -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(BadParameter, match="fit together"):
         compare(np.ones((3, 2)), np.ones((4, 2)), np.zeros(3, np.int64))
+
+
+def test_overconfidence_alone_does_not_make_features_worse() -> None:
+    honest = probs(TRUTH, 0.6, 20, 1)
+    better = probs(TRUTH, 0.7, 8, 2)
+    too_sure = better**6 / (better**6).sum(1, keepdims=True)
+    assert not compare(honest, too_sure, TRUTH).better
+    found = compare(recalibrated(honest, TRUTH), recalibrated(too_sure, TRUTH), TRUTH)
+    assert found.better
+    assert found.accuracy_new == pytest.approx(52 / 60)
+
+
+def test_no_label_calibrates_itself() -> None:
+    made = probs(TRUTH, 0.7, 12, 2)
+    poisoned = TRUTH.copy()
+    poisoned[::2] = (poisoned[::2] + 1) % 3
+    np.testing.assert_array_equal(recalibrated(made, TRUTH)[::2], recalibrated(made, poisoned)[::2])
