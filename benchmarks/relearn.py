@@ -30,7 +30,7 @@ from tests.harness.valkey import Valkey
 from tests.harness.waiting import wait_for
 
 BATCH = 10
-THEIRS = ("import", "patch", "verify", "publish", "flip", "check")  # stages that wait for Label Studio
+THEIRS = ("import", "switch")  # stages that wait for Label Studio
 
 
 def noisy(folder: Path, n: int) -> list[Path]:
@@ -52,7 +52,7 @@ def noisy(folder: Path, n: int) -> list[Path]:
 def rounds(ours: RealLabelQueue) -> list[dict[str, Any]]:
     """The worker's `ranked` lines, oldest first."""
     lines = (line for line in ours.log("worker-0").read_text().splitlines() if line.startswith("{"))
-    return [entry for entry in map(json.loads, lines) if entry.get("event") == "ranked"]
+    return [entry for entry in map(json.loads, lines) if entry.get("message") == "ranked"]
 
 
 def submit(live: Live, project: int, truth: dict[int, str]) -> None:
