@@ -17,17 +17,18 @@ demo-clean:  ## forget the demo's projects, labels and settings
 	@$(BIN)/python -m scripts.demo --clean
 
 test: test-env label-studio system  ## every test, the end-to-end ones included (about 15 minutes on 2 cores)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "$(FAST)" -n 2
+	@$(BIN)/python -m pytest -m "not ($(FAST))"
 
 fast: test-env  ## the tests that need no Label Studio and no browser (about 2 minutes)
-	@$(BIN)/python -m pytest -m "$(FAST)"
+	@$(BIN)/python -m pytest -m "$(FAST)" -n 2
 
 check: test-env  ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "$(FAST)"
+	$(BIN)/python -m pytest -q -m "$(FAST)" -n 2
 
 format: test-env  ## format the code and mend what ruff can
 	$(BIN)/ruff format .
