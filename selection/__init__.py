@@ -18,6 +18,7 @@ from selection.contract import (
 )
 from selection.rank import rank
 from selection.registry import create, entry, names, register, schema
+from selection.thin import thin
 
 __all__ = [
     "SKIPPED",
@@ -41,4 +42,5 @@ __all__ = [
     "rank",
     "register",
     "schema",
+    "thin",
 ]

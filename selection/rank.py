@@ -18,6 +18,7 @@ from selection.contract import (
     Selector,
     Sorts,
 )
+from selection.thin import thin
 
 TAIL = "beyond the ranked head: in order of distance from everything labeled or ranked"
 COPY = "an exact copy of an image ranked above"
@@ -27,7 +28,9 @@ ZERO = "cannot be ranked: its features are all zero"
 GUESS = "cannot be ranked: its class probabilities are no distribution"
 
 
-def rank(selector: Selector, pool: Pool, budget: int, seed: int, *, horizon: int = 1000) -> Ranking:
+def rank(
+    selector: Selector, pool: Pool, budget: int, seed: int, *, horizon: int = 1000, prefilter: int | None = None
+) -> Ranking:
     """Rank min(budget, candidates) rows of any pool, however dirty, at a bounded cost.
 
     Rows whose features are not finite or zero, or whose probabilities are no distribution, come last, with the
@@ -37,17 +40,28 @@ def rank(selector: Selector, pool: Pool, budget: int, seed: int, *, horizon: int
     A selector that sorts anyway (`Sorts`) gives its whole order instead of a head. Scores of the tail are those
     distances, scores of rows set aside are 0.
 
+    prefilter : let the selector see only this many candidates, drawn evenly, beside all labeled rows
+    (`selection.thin`); for selectors whose cost grows faster than the pool. The tail still holds every row.
+
     Randomness comes from `seed` alone. Cost: the selector's, one pass to clean, and 2 n (horizon + labeled) d flops
     for a tail. Memory beside the features: the selector's, and one copy of the features if any row was set aside.
-    Raises `BadParameter` for a negative budget or a horizon under 1, and whatever the selector raises.
+    Raises `BadParameter` for a negative budget, or a horizon or prefilter under 1, and whatever the selector raises.
     """
     if budget < 0 or horizon < 1:
         raise BadParameter(f"budget must be at least 0 and horizon at least 1, got {budget} and {horizon}")
+    if prefilter is not None and prefilter < 1:
+        raise BadParameter(f"prefilter must be at least 1, or None for the whole pool, got {prefilter}")
     aside = _set_aside(pool)
     kept, clean = _clean_pool(pool, aside, blind=_is_blind(selector))
     sorts = isinstance(selector, Sorts) and selector.sorts(clean)
     reach = len(clean.candidates) if sorts else min(budget, horizon)
-    head = selector.select(clean, reach, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    if prefilter is None or sorts or _is_blind(selector):
+        head = selector.select(clean, reach, rng)
+    else:
+        few, rows = thin(clean, prefilter, rng)
+        found = selector.select(few, min(reach, prefilter), rng)
+        head = Ranking(rows[found.rows], found.scores, found.notes)
     tail = _tail(clean, head, budget - len(head), getattr(selector, "device", "cpu"))
     return _assemble(aside, kept, head, tail, budget)
 
