@@ -27,11 +27,11 @@ def nearest_neighbors(
     index, squared = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     if k == 0:
         return index, squared
-    others = tensor(features[among], device)
+    everyone = len(among) == n
+    others = tensor(features if everyone else features[among], device)
     shift = others.mean(0)  # a common offset would cost digits of the distances
     others = others - shift
     norms = (others * others).sum(1)
-    everyone = len(among) == n
     for part in blocks(n, block_rows(4 * (len(among) + features.shape[1]))):
         x = others[part] if everyone else tensor(features[part], device) - shift
         d2 = torch.addmm(norms.unsqueeze(0), x, others.T, beta=1.0, alpha=-2.0)  # (b, d), (m, d) -> (b, m)

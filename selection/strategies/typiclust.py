@@ -116,13 +116,11 @@ def _keep_apart(x: FloatArray, ranked: IntArray, apart: float, count: int) -> In
 
     kept: list[int] = []
     held: list[int] = []
-    near = np.full(len(x), np.inf)
     for at in ranked:
-        if near[at] <= apart * apart:
+        if kept and exact_distances_to(x[kept], x[at]).min() <= apart * apart:
             held.append(int(at))
             continue
         kept.append(int(at))
         if len(kept) >= count:
             break
-        np.minimum(near, exact_distances_to(x, x[at]), out=near)
     return np.asarray((kept + held)[:count], np.int64)
