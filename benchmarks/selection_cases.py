@@ -78,7 +78,7 @@ def _slope(run: Callable[[int], object], few: int, more: int, whole: int) -> flo
 def _named(name: str, **params: object) -> Case:
     def run(work: Work) -> Done:
         chosen = selection.create(name, **params)
-        pool = selection.Pool(work.features, work.pool.labels, work.probs if name == "badge" else None)
+        pool = selection.Pool(work.features, work.pool.labels, work.probs if name in ("badge", "margin") else None)
         return _timed(lambda: chosen.select(pool, work.budget, np.random.default_rng(0)).rows.tolist())
 
     return run
@@ -172,7 +172,9 @@ CASES: dict[str, tuple[Case, Case | None]] = {
         _named("kmeans"),
         lambda work: _timed(lambda: kmeans.pick(work.unit, work.budget, 10), "whole run, 10 iterations"),
     ),
+    "margin": (_named("margin"), None),
     "probcover": (_our_probcover, _their_probcover),
+    "random": (_named("random"), None),
     "typiclust": (_named("typiclust"), lambda work: _timed(lambda: typiclust.pick(work.unit, work.budget))),
 }
 """name -> (ours, published form); None where there is none of its own: the ratio is against `COMPARED` then."""
