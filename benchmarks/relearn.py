@@ -62,34 +62,45 @@ def submit(live: Live, project: int, truth: dict[int, str]) -> None:
     live.label_studio.annotate(task, truth[task])
 
 
+def one_round(live: Live, project: int, truth: dict[int, str]) -> dict[str, float]:
+    """Seconds by stage of one round of labels."""
+    before = live.quiet(project)
+    seen = len(rounds(live.labelqueue))
+    for _ in range(BATCH - 1):
+        submit(live, project, truth)
+    begin = time.time()
+    submit(live, project, truth)
+    submitted = time.time()
+
+    def flipped() -> bool:
+        return bool(live.label_studio.project(project)["model_version"] != before)
+
+    wait_for(flipped, 120, every=0.2, what="the new order", tell=live.labelqueue.tail)
+    total = time.time() - begin
+    logged = wait_for(lambda: rounds(live.labelqueue)[seen:], 30, what="the worker's log")[0]
+    stages = {name: float(value) for name, value in logged.items() if name in STAGES}
+    theirs = submitted - begin + sum(stages.get(name, 0.0) for name in THEIRS)
+    waiting = max(total - (submitted - begin) - sum(stages.values()), 0.0)
+    return {
+        "submit": submitted - begin,
+        "waiting": waiting,
+        **stages,
+        "total": total,
+        "Label Studio's share": theirs,
+        "ours": total - theirs,
+    }
+
+
 def measure(live: Live, project: int, count: int) -> list[dict[str, float]]:
+    """`count` rounds after one that only warms up."""
     truth = live.truth(project)
     measured = []
-    for number in range(count):
+    for number in range(count + 1):
         time.sleep(6)  # an annotator is slower than the least interval between rounds (5 s)
-        before = live.quiet(project)
-        seen = len(rounds(live.labelqueue))
-        for _ in range(BATCH - 1):
-            submit(live, project, truth)
-        begin = time.time()
-        submit(live, project, truth)
-        submitted = time.time()
-        wait_for(
-            lambda: live.label_studio.project(project)["model_version"] != before,
-            120,
-            every=0.2,
-            tell=live.labelqueue.tail,
-        )
-        total = time.time() - begin
-        logged = wait_for(lambda: rounds(live.labelqueue)[seen:], 30, what="the worker's log")[0]
-        stages = {k: float(v) for k, v in logged.items() if isinstance(v, float) and k not in ("project", "ranking")}
-        row = {"total": total, "submit": submitted - begin, **stages}
-        row["waiting"] = max(total - row["submit"] - sum(stages.values()), 0.0)
-        row["label studio"] = row["submit"] + sum(stages.get(name, 0.0) for name in THEIRS)
-        row["ours"] = total - row["label studio"]
-        print(number + 1, {name: round(value, 3) for name, value in row.items()}, flush=True)
+        row = one_round(live, project, truth)
+        print(number, {name: round(value, 3) for name, value in row.items()}, flush=True)
         measured.append(row)
-    return measured
+    return measured[1:]
 
 
 def main() -> None:
@@ -117,7 +128,7 @@ def main() -> None:
                 ours.stop()
     finally:
         shutil.rmtree(folder)
-    names = sorted({name for row in measured for name in row})
+    names = list(measured[0])
     print(f"\n{given.tasks} tasks, {len(measured)} rounds, seconds\n| stage | median | p95 |\n|---|---|---|")
     for name in names:
         values = sorted(row.get(name, 0.0) for row in measured)

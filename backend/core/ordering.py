@@ -11,7 +11,7 @@ from backend.core.domain import Strategy
 
 log = structlog.get_logger()
 
-COLD = "typiclust"
+COLD = "auto"
 """What stands in for a strategy that needs class probabilities while there are none."""
 
 

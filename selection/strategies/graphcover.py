@@ -44,15 +44,13 @@ class GraphCover:
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
         """Scores are the mass that each pick adds; 1 is what one row holds."""
-        from selection.kernels.diffusion import cover_mass, diffuse
-        from selection.kernels.graph import knn_graph
+        from selection.kernels.diffusion import cover_mass, reach_of
 
         require_finite(pool)
         budget = min(budget, len(pool.candidates))
         if not budget:
             return Ranking(np.empty(0, np.int64), np.empty(0), [])
-        graph = knn_graph(pool.features, self.neighbors, self.dims)
-        reach = diffuse(graph, self.alpha, self.steps, self.keep)
+        reach = reach_of(pool.features, self.neighbors, self.dims, self.alpha, self.steps, self.keep)
         rows, gains = cover_mass(reach, pool.covered, pool.labels == -1, budget)
 
         def say(at: int) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from selection import SKIPPED, BadParameter, Pool, create
-from selection.kernels.diffusion import Reach, cover_mass, diffuse
+from selection.kernels import diffusion
+from selection.kernels.diffusion import Reach, cover_mass, diffuse, reach_of
 from selection.kernels.graph import knn_graph
 from selection.strategies.graphcover import GraphCover
 
@@ -91,3 +92,19 @@ def test_a_group_with_labels_comes_after_the_groups_without() -> None:
 def test_parameters_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadParameter, match=next(iter(wrong))):
         create("graphcover", **json.loads(json.dumps(wrong)))
+
+
+def test_the_graph_of_a_pool_is_remembered_and_another_pool_or_setting_is_not_mistaken_for_it(monkeypatch):
+    built = []
+    monkeypatch.setattr(diffusion, "_remembered", {})
+    monkeypatch.setattr(diffusion, "knn_graph", lambda *a: built.append(len(a[0])) or knn_graph(*a))
+    x = draw().astype(np.float16)
+    first = reach_of(x, 6, 128, 0.9, 3, 8)
+    assert reach_of(x.copy(), 6, 128, 0.9, 3, 8) is first
+    assert built == [150]
+    changed = x.copy()
+    changed[149, 0] += 1
+    for again in (lambda: reach_of(changed, 6, 128, 0.9, 3, 8), lambda: reach_of(x, 5, 128, 0.9, 3, 8)):
+        assert again() is not first
+    assert built == [150, 150, 150]
+    assert len(diffusion._remembered) == 2

@@ -29,7 +29,14 @@ OUT_OF_RANGE = {
         "precision": ["float8", 16, None],
         "device": DEVICE,
     },
-    "auto": {"cold": [*NAME, "auto"], "warm": [*NAME, "auto"], "labels_per_class": COUNT, "device": DEVICE},
+    "auto": {
+        "cold": [*NAME, "auto"],
+        "warm": [*NAME, "auto"],
+        "labels_per_class": COUNT,
+        "large": [-1, 1.5, "1", None],
+        "cold_large": [*NAME, "auto"],
+        "device": DEVICE,
+    },
     "badge": {"device": DEVICE},
     "bilaf": {
         "core": NAME,
@@ -39,6 +46,7 @@ OUT_OF_RANGE = {
         "neighbors": COUNT,
         "penalty": [-1.0, float("nan"), "1", None],
         "compat": ["other", None],
+        "precision": ["float16", None],
         "device": DEVICE,
     },
     "coreset": {"device": DEVICE},
