@@ -19,7 +19,7 @@ def test_unknown_names_and_parameters_are_answered_with_the_known_ones():
 
 
 def test_schema_gives_types_and_defaults():
-    assert selection.schema("auto")["labels_per_class"] == {"type": "int", "default": 5}
+    assert selection.schema("auto")["labels_per_class"] == {"type": "int", "default": 20}
 
 
 def test_names_and_schemas_load_no_torch():
