@@ -78,29 +78,24 @@ def one_round(live: Live, project: int, truth: dict[int, str]) -> dict[str, floa
     wait_for(flipped, 120, every=0.2, what="the new order", tell=live.labelqueue.tail)
     total = time.time() - begin
     logged = wait_for(lambda: rounds(live.labelqueue)[seen:], 30, what="the worker's log")[0]
-    stages = {name: float(value) for name, value in logged.items() if name in STAGES}
-    theirs = submitted - begin + sum(stages.get(name, 0.0) for name in THEIRS)
-    waiting = max(total - (submitted - begin) - sum(stages.values()), 0.0)
-    return {
-        "submit": submitted - begin,
-        "waiting": waiting,
-        **stages,
-        "total": total,
-        "Label Studio's share": theirs,
-        "ours": total - theirs,
-    }
+    stages = {name: value for name, value in logged.items() if isinstance(value, float)}
+    row = {"total": total, "submit": submitted - begin, **stages}
+    row["waiting"] = max(total - row["submit"] - sum(stages.values()), 0.0)
+    row["label studio"] = row["submit"] + sum(stages.get(name, 0.0) for name in THEIRS)
+    row["ours"] = total - row["label studio"]
+    return row
 
 
 def measure(live: Live, project: int, count: int) -> list[dict[str, float]]:
-    """`count` rounds after one that only warms up."""
+    """`count` rounds, each printed as it ends."""
     truth = live.truth(project)
     measured = []
-    for number in range(count + 1):
+    for number in range(count):
         time.sleep(6)  # an annotator is slower than the least interval between rounds (5 s)
         row = one_round(live, project, truth)
-        print(number, {name: round(value, 3) for name, value in row.items()}, flush=True)
+        print(number + 1, {name: round(value, 3) for name, value in row.items()}, flush=True)
         measured.append(row)
-    return measured[1:]
+    return measured
 
 
 def main() -> None:
@@ -128,7 +123,7 @@ def main() -> None:
                 ours.stop()
     finally:
         shutil.rmtree(folder)
-    names = list(measured[0])
+    names = sorted({name for row in measured for name in row})
     print(f"\n{given.tasks} tasks, {len(measured)} rounds, seconds\n| stage | median | p95 |\n|---|---|---|")
     for name in names:
         values = sorted(row.get(name, 0.0) for row in measured)
