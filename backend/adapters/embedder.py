@@ -10,6 +10,7 @@ import hashlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from backend.core.errors import BadImage, BadSetting
 
 LOADERS = 16  # most of their time is waiting for Label Studio
 MAX_LANES = 16
+QUICK_LOAD = 0.002  # seconds of loading that one more loader is worth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +76,13 @@ def open_embedder(
     except (RuntimeError, AssertionError) as error:
         raise BadSetting(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
     lanes = 1 if where.type == "cuda" else min(threads or len(os.sched_getaffinity(0)), MAX_LANES)
-    size = batch or (256 if where.type == "cuda" else 16)
+    size = batch or (256 if where.type == "cuda" else _lane_batch(network.about.pixels))
     return BatchEmbedder(images, network, model, where, kind, batch=size, lanes=lanes, loaders=loaders)
+
+
+def _lane_batch(pixels: int) -> int:
+    """Images a lane of one core takes at once: 16 at 224 px, more of smaller ones, as each call costs Python's lock."""
+    return min(64, max(16, 16 * 224 * 224 // (pixels * pixels)))
 
 
 class BatchEmbedder:
@@ -107,6 +114,7 @@ class BatchEmbedder:
         lane_threads = 1 if device.type == "cpu" else torch.get_num_threads()
         self._running = ThreadPoolExecutor(lanes, "lane", initializer=torch.set_num_threads, initargs=(lane_threads,))
         self._loaders = loaders
+        self._load_seconds = 0.0  # of one image, moving mean
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -140,7 +148,22 @@ class BatchEmbedder:
         self._loading.shutdown(cancel_futures=True)
         self._running.shutdown(cancel_futures=True)
 
+    @property
+    def _at_once(self) -> int:
+        """Images to load at a time: all loaders while they wait for a server, two where a file is read in a wink.
+
+        Idle loaders cost nothing; busy ones take Python's lock from the lanes: on two cores 16 of them cost a third.
+        """
+        return min(self._loaders, max(2, round(self._load_seconds / QUICK_LOAD)))
+
     def _load(self, task_id: int, ref: str) -> _Loaded | Failed:
+        begun = time.perf_counter()
+        try:
+            return self._loaded(task_id, ref)
+        finally:
+            self._load_seconds += 0.1 * (time.perf_counter() - begun - self._load_seconds)
+
+    def _loaded(self, task_id: int, ref: str) -> _Loaded | Failed:
         try:
             data = self._images.fetch(ref)
             rgb = decode(data, self._about.pixels, self._images.max_pixels)
@@ -203,8 +226,9 @@ class _Run:
     def _top_up(self) -> None:
         """Keep the loaders busy while fewer images wait than the lanes take next."""
         of = self._of
-        room = of._loaders + of._lanes * of._batch
-        while self._more and len(self._loading) + len(self._ready) < room:
+        at_once = of._at_once
+        room = at_once + of._lanes * of._batch
+        while self._more and len(self._loading) < at_once and len(self._loading) + len(self._ready) < room:
             item = next(self._items, None)
             if item is None:
                 self._more = False
