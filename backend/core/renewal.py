@@ -41,7 +41,9 @@ def consider(services: Services, project_id: int) -> str:
         return "wait"
     table = services.features.load(project_id, project.features_version)
     labels = read_labels(services, project, table)
-    evidence = measure(table.vectors, labels.trainable, head.report.get("accuracy"))
+    pool = services.pools.kept.get(project_id)
+    scaling = pool.scaling if pool is not None and pool.version == project.features_version else None
+    evidence = measure(table.vectors, labels.trainable, head.report.get("accuracy"), scaling=scaling)
     sets = services.feature_sets.list(project_id)
     attempts = [item for item in sets if item.method is not None and item.state != "cancelled"]
     then = attempts[-1].labels if attempts else 0

@@ -454,3 +454,9 @@ def test_a_preset_sets_selector_renewal_and_calibration(
     strategy.switch(world.services, project.id, name)
     after = world.project
     assert (after.strategy.name, after.renewal, after.calibrate) == (selector, renewal, calibrate)
+
+
+def test_a_preset_in_the_extra_params_acts_as_one_given_by_command(world: World) -> None:
+    world.connect(10)
+    register(world.services, KEY, LABEL_CONFIG, '{"strategy": "activedc"}')
+    assert (world.project.strategy.name, world.project.renewal, world.project.calibrate) == ("activeft", "auto", True)
