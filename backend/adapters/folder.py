@@ -102,9 +102,11 @@ def open_images(root: Path, *, max_bytes: int, max_pixels: int) -> ImageSource:
     )
 
 
-def embed_all(references: Sequence[str], embedder: Embedder) -> NDArray[np.float16]:
+def embed_all(
+    references: Sequence[str], embedder: Embedder, *, progress: Callable[[int, int], None]
+) -> NDArray[np.float16]:
     """Features (n, d) of images that can all be read. Raises `UserError` naming the first that cannot by now."""
-    rows, vectors, reasons = _embed(references, embedder, lambda done, total: None)
+    rows, vectors, reasons = _embed(references, embedder, progress)
     if len(rows) < len(references):
         raise UserError(f"an image that could be read before cannot be read now: {reasons[0]}")
     return vectors

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from backend.settings import Settings
 
 WIDE = 160
+
+
+class Report(Protocol):
+    """Moves a progress bar; `now` names the part that is under way."""
+
+    def __call__(self, done: int, total: int, now: str = ...) -> None: ...
+
 
 ProjectId = Annotated[
     int, typer.Argument(metavar="PROJECT", help="Label Studio's number of the project, as in its address.")
@@ -82,15 +89,19 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, moved by calling with (done, total); nothing is drawn where stderr is no terminal."""
+def progress(what: str) -> Iterator[Report]:
+    """A bar on stderr, moved by calling with (done, total) and, for a part, what it is now; only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def report(done: int, total: int, now: str = what) -> None:
+            bar.update(task, completed=done, total=total, description=now)
+
+        yield report
 
 
 def print_json(value: Any) -> None:

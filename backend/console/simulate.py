@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from backend.core.errors import BadSetting
 if TYPE_CHECKING:
     from backend.adapters.folder import Folder
     from backend.adapters.images import ImageSource
+    from backend.adapters.simulation_renewal import Report
     from backend.core.ports import Embedder
     from backend.core.simulate import Plan, Renew, Run, Truth
     from backend.settings import Settings
@@ -49,7 +52,9 @@ def simulate(
 ) -> None:
     """Replay labeled images as if nobody had labeled them: which strategy saves labels on this data?
 
-    Ranking and learning are those of the live queue. Features of a folder are extracted once and kept.
+    Ranking, learning and renewal are those of the live queue. Features of a folder are extracted once and kept.
+    asvp-NAME trains and embeds for real, from 200 labels on and when the rule asks for it: on a CPU minutes for each
+    strategy and draw, so begin with few seeds; what was trained is kept, and the same command again takes seconds.
 
     Example: labelqueue simulate photos/ --strategies auto,margin --rounds 20 --seeds 10 --out simulation/
     """
@@ -66,11 +71,12 @@ def simulate(
         test_share=test_share,
     )
     arms = plan.arms  # unknown names are told before anything is embedded
-    truth, source, warnings, renew = _open(where, any(item.renew for item, _ in arms))
-    runs = _play(truth, plan, renew)
-    about: dict[str, Any] = {"source": source, "images": len(truth.labels), "classes": list(truth.classes)}
+    opened = _open(where)
+    truth = opened.truth
+    runs = _play(opened, plan, renews=any(item.renew for item, _ in arms))
+    about: dict[str, Any] = {"source": opened.source, "images": len(truth.labels), "classes": list(truth.classes)}
     summary = about | report(plan, runs, target=target)
-    summary["notes"] = [*warnings, *summary["notes"]]
+    summary["notes"] = [*opened.warnings, *summary["notes"]]
     written = write(out, plan, runs, summary) if out else []
     if as_json:
         base.print_json(summary)
@@ -99,33 +105,68 @@ def _heads(text: str) -> Any:
     return tuple(dict.fromkeys(found))
 
 
-def _open(where: str, renews: bool) -> tuple[Truth, str, list[str], Renew | None]:
-    """(what is known, its name, what to warn of, how to renew features where the images are at hand)."""
+@dataclass(frozen=True)
+class _Opened:
+    """What is replayed, its name, what to warn of, and how its features are renewed."""
+
+    truth: Truth
+    source: str
+    warnings: list[str]
+    renewer: Callable[[Report], Renew]
+
+
+def _open(where: str) -> _Opened:
     if Path(where).is_dir():
-        return _from_folder(Path(where), renews)
+        return _from_folder(Path(where))
     if not where.isdigit():
         raise BadSetting(f"{where} is neither a folder nor a project's number; projects: labelqueue status")
-    from backend.core.simulate_project import labeled
-
-    opened = base.services()
-    project = base.find(opened, int(where))
-    truth, warnings = labeled(opened, project)
-    return truth, project.title or f"project {where}", warnings, None
+    return _from_project(int(where))
 
 
-def _from_folder(path: Path, renews: bool) -> tuple[Truth, str, list[str], Renew | None]:
+def _from_project(number: int) -> _Opened:
+    from backend.core.simulate_project import images_of, labeled
+
+    made = base.settings()
+    services = base.services(made)
+    project = base.find(services, number)
+    truth, warnings = labeled(services, project)
+
+    def make(report: Report) -> Renew:
+        from backend.adapters.checkpoints import Checkpoints
+        from backend.adapters.finetune_recipe import FT, LP_FT
+        from backend.adapters.simulation_renewal import renewer
+
+        return renewer(
+            images_of(services, project, truth),
+            truth.classes,
+            services.trainer(),
+            services.embedder,
+            key=f"{services.embedder('').backbone.tag} {LP_FT} {FT}",
+            cache=_cache(made),
+            forget=Checkpoints(made.storage_url).delete,
+            report=report,
+        )
+
+    return _Opened(truth, project.title or f"project {number}", warnings, make)
+
+
+def _from_folder(path: Path) -> _Opened:
     from backend.adapters.folder import folder_features, read_folder
     from backend.core.simulate import Truth
 
     made = base.settings()
     base.quiet(made)
     folder = read_folder(path)
+    embedder = _embedder(made, folder.root)
     with base.progress("embedding") as report:
-        good, table, failed = folder_features(folder, _embedder(made, folder.root), _cache(made), progress=report)
+        good, table, failed = folder_features(folder, embedder, _cache(made), progress=report)
     warnings = [f"left out, for it cannot be read: {bad.name}: {reason}" for bad, reason in failed[:MOST_BAD]]
     warnings += [f"left out in the same way: {len(failed) - MOST_BAD} more"] if len(failed) > MOST_BAD else []
-    renew = _renewer(made, good) if renews else None
-    return Truth(table, good.labels, good.classes), path.resolve().name, warnings, renew
+
+    def make(report: Report) -> Renew:
+        return _folder_renewer(made, good, embedder.backbone.tag, report)
+
+    return _Opened(Truth(table, good.labels, good.classes), path.resolve().name, warnings, make)
 
 
 def _cache(made: Settings) -> Path:
@@ -153,32 +194,43 @@ def _embedder(made: Settings, root: Path, checkpoint: str = "") -> Embedder:
     )
 
 
-def _renewer(made: Settings, folder: Folder) -> Renew:
+def _folder_renewer(made: Settings, folder: Folder, backbone: str, report: Report) -> Renew:
+    from backend.adapters.checkpoints import Checkpoints
     from backend.adapters.finetune import open_trainer
-    from backend.adapters.folder_renewal import renewer
+    from backend.adapters.finetune_recipe import FT, LP_FT
+    from backend.adapters.simulation_renewal import renewer
 
+    storage = str(_cache(made))
     trainer = open_trainer(
         _images(made, folder.root),
-        storage_url=str(_cache(made)),
+        storage_url=storage,
         backbone=made.backbone,
         pixels=made.image_size,
         device=made.device,
     )
-    key = f"{folder.digest} {made.backbone} {made.image_size}"
+    return renewer(
+        folder.references,
+        folder.classes,
+        trainer,
+        lambda checkpoint: _embedder(made, folder.root, checkpoint),
+        key=f"{folder.digest} {backbone} {LP_FT} {FT}",
+        cache=_cache(made),
+        forget=Checkpoints(storage).delete,
+        report=report,
+    )
 
-    def embedder(checkpoint: str) -> Embedder:
-        return _embedder(made, folder.root, checkpoint)
 
-    return renewer(folder, trainer, embedder, key=key, cache=_cache(made))
-
-
-def _play(truth: Truth, plan: Plan, renew: Renew | None) -> list[Run]:
+def _play(opened: _Opened, plan: Plan, *, renews: bool) -> list[Run]:
     from backend.core.simulate import simulate as play
 
     total = len(plan.arms) * len(plan.seeds)
     runs: list[Run] = []
     with base.progress("replaying") as report:
-        for run in play(truth, plan, renew):
+
+        def told(what: str, done: int, of: int) -> None:
+            report(done, of, f"{what} (arm {len(runs) + 1} of {total})")
+
+        for run in play(opened.truth, plan, opened.renewer(told) if renews else None):
             runs.append(run)
             report(len(runs), total)
     return runs

@@ -8,11 +8,12 @@ import numpy as np
 import structlog
 
 from backend.core import renewal
+from backend.core.acceptance import compare_features
 from backend.core.domain import Embedded, Failed, FeatureBatch, FeatureTable
 from backend.core.labels import read_labels
 from backend.core.services import Services
 from backend.core.training import FeatureSet
-from selection.proxy.acceptance import Comparison, compare, recalibrated
+from selection.proxy.acceptance import Comparison
 
 log = structlog.get_logger()
 
@@ -89,30 +90,21 @@ def judge(services: Services, project_id: int, version: int) -> Comparison | Non
 
 
 def compare_versions(services: Services, current: FeatureSet) -> Comparison:
-    """Heads trained on the same labels of both versions, compared on labels that fine-tuning and heads never saw.
+    """The two versions on labels that the fine-tuning never saw (see `compare_features`).
 
     These are the half of the held-out ones that did not stop the training, the audit's, and all that came since the
-    renewal began. Both heads are calibrated on the other fold of these labels: a head on fine-tuned features is too
-    sure of itself, for its own labels were fitted twice.
+    renewal began.
     """
-    from selection.proxy.learn import learn
-
     project = services.projects.get(current.project)
     old = services.features.load(project.id, project.features_version)
     new = services.features.load(project.id, current.version)
     tasks = np.intersect1d(old.task_ids, new.task_ids)
-    labels = read_labels(services, project, FeatureTable(tasks, old.vectors[np.isin(old.task_ids, tasks)]))
+    before, after = (table.vectors[np.isin(table.task_ids, tasks)] for table in (old, new))
+    labels = read_labels(services, project, FeatureTable(tasks, before))
     seen = renewal.stopping_half(current.held_out)
     judging = set(current.held_out) - set(seen) | services.tasks.changed_tasks(project.id, current.created_at)
     unseen = (np.isin(tasks, np.array(sorted(judging), np.int64)) | labels.audit) & (labels.rows >= 0)
-    known = np.where(unseen | labels.audit, -2, labels.rows)
-    truth = labels.rows[unseen]
-    probs = []
-    for table in (old, new):
-        features = table.vectors[np.isin(table.task_ids, tasks)]
-        learned = learn(features, known, len(labels.classes), seed=services.options.seed)
-        probs.append(recalibrated(learned.probs[unseen], truth))
-    return compare(probs[0], probs[1], truth)
+    return compare_features(before, after, labels.rows, unseen, len(labels.classes), seed=services.options.seed)
 
 
 def _store(

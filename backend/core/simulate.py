@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import selection
 from backend.core import renewal
+from backend.core.acceptance import compare_features
 from backend.core.domain import FeatureTable
 from backend.core.errors import BadSetting, UserError
 from backend.core.labels import Labels
@@ -24,7 +25,6 @@ from backend.core.ordering import order_rows
 from backend.core.pools import Pools
 from backend.core.presets import Preset, preset
 from backend.core.training import Method
-from selection.proxy.acceptance import compare
 from selection.proxy.learn import Kind, Learned
 from selection.proxy.renewal import Evidence, advise, measure
 
@@ -151,7 +151,6 @@ class _Replay:
     pools: Pools
     renew: Renew | None
     version: int = 1
-    attempts: int = 0
     accepted: int = 0
     labels_then: int = 0
     evidence: list[Evidence] = field(default_factory=list)
@@ -200,15 +199,15 @@ class _Replay:
         if advice.action != "renew" or self.renew is None:
             return None
         labels = Labels(known, self.test, self.truth.classes, "")
-        held_out = renewal.rows_of(table, renewal.choose_held_out(table, labels, self.seed))
+        tasks = renewal.choose_held_out(table, labels, self.seed)
+        held_out, stop_by = (renewal.rows_of(table, some) for some in (tasks, renewal.stopping_half(tasks)))
         train: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(known >= 0), held_out).astype(np.int64)
+        unseen = np.zeros(len(known), bool)
+        unseen[np.setdiff1d(held_out, stop_by)] = True
         method: Method = "ft" if evidence.labels >= renewal.FULL_FROM * evidence.classes else "lp-ft"
-        vectors = self.renew(Reveal(train, known[train], held_out, known[held_out], method, self.seed))
+        vectors = self.renew(Reveal(train, known[train], stop_by, known[stop_by], method, self.seed))
         fresh = FeatureTable(table.task_ids, vectors)
-        seen = known.copy()
-        seen[held_out] = selection.SKIPPED
-        old, new = (_linear(item, seen, self.truth, self.seed)[held_out] for item in (table, fresh))
-        found = compare(old, new, known[held_out])
+        found = compare_features(table.vectors, vectors, known, unseen, len(self.truth.classes), seed=self.seed)
         self.notes.append(f"at {evidence.labels} labels by {method}: {found.reason}")
         self.labels_then = evidence.labels if found.better else 2 * evidence.labels
         if not found.better:
@@ -218,12 +217,6 @@ class _Replay:
         self.pools = Pools()  # the others go on with the features as they come
         self.evidence.clear()
         return fresh
-
-
-def _linear(table: FeatureTable, known: NDArray[np.int64], truth: Truth, seed: int) -> NDArray[np.float32]:
-    from selection.proxy.learn import learn
-
-    return learn(table.vectors, known, len(truth.classes), seed=seed).probs
 
 
 def steady(rounds: int, batch: int) -> tuple[int, ...]:

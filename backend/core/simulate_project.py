@@ -37,3 +37,13 @@ def labeled(services: Services, project: Project) -> tuple[Truth, list[str]]:
     if project.features_version > 1:
         warnings.append("The features were renewed by training on some of these labels: accuracies are too good.")
     return truth, warnings
+
+
+def images_of(services: Services, project: Project, truth: Truth) -> list[str]:
+    """The image reference of each row. Raises `UserError` for a task whose image is gone."""
+    ids = truth.table.task_ids.tolist()
+    found = {task.id: task.image for task in services.tasks.list(project.id, ids=ids, limit=len(ids))}
+    images = [image for image in map(found.get, ids) if image is not None]
+    if len(images) < len(ids):
+        raise UserError(f"{len(ids) - len(images)} labeled tasks have no image any more; wait for the next sync")
+    return images

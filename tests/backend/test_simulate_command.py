@@ -16,11 +16,12 @@ from PIL import Image
 from backend import wiring
 from backend.adapters.curve_plot import draw, ticks
 from backend.adapters.folder import folder_features, read_folder
-from backend.adapters.folder_renewal import renewer
 from backend.adapters.simulation_files import shown
+from backend.adapters.simulation_renewal import renewer
 from backend.cli import main
 from backend.core.domain import Embedded, Failed
 from backend.core.errors import UserError
+from backend.core.services import Options
 from backend.core.simulate import Reveal
 from tests.backend.world import LS_ID, World
 from tests.fakes import FakeEmbedder, FakeTrainer
@@ -135,7 +136,21 @@ def test_a_renewal_trains_on_the_files_of_the_revealed_rows(folder, tmp_path):
         asked.append(checkpoint)
         return FolderEmbedder()
 
-    renew = renewer(good, trainer, embedder, key="k", cache=tmp_path / "cache")
+    gone, told = [], []
+
+    def made(key):
+        return renewer(
+            good.references,
+            good.classes,
+            trainer,
+            embedder,
+            key=key,
+            cache=tmp_path / "cache",
+            forget=gone.append,
+            report=lambda what, done, total: told.append((what, done, total)),
+        )
+
+    renew = made("k")
     rows = np.array([0, 5, 20, 40])
     held = np.array([1, 21])
     reveal = Reveal(rows, good.labels[rows], held, good.labels[held], "lp-ft", 0)
@@ -145,11 +160,19 @@ def test_a_renewal_trains_on_the_files_of_the_revealed_rows(folder, tmp_path):
     assert [example.image for example in order.train] == [good.references[row] for row in rows]
     assert [good.classes[example.label] for example in order.train] == [good.paths[row].parent.name for row in rows]
     assert [example.task_id for example in order.held_out] == held.tolist()
-    assert asked == [f"{order.run}.safetensors"] and vectors.shape == table.vectors.shape
+    assert asked == [f"{order.run}.safetensors"] == gone and vectors.shape == table.vectors.shape
     assert trainer.dropped == [order.run]
+    assert told[0] == ("fine-tuning", 2, 4) and told[-1] == ("embedding anew", 42, 42)
     assert (renew(reveal) == vectors).all() and len(trainer.orders) == 2  # kept: not trained again
-    renew(dataclasses.replace(reveal, seed=1))
-    assert trainer.orders[-1].run != order.run
+    for other in (
+        lambda: renew(dataclasses.replace(reveal, seed=1)),
+        lambda: renew(dataclasses.replace(reveal, method="ft")),
+        lambda: renew(dataclasses.replace(reveal, train_labels=reveal.train_labels[::-1])),
+        lambda: made("another recipe or backbone")(reveal),
+    ):
+        runs = {order.run for order in trainer.orders}
+        other()
+        assert trainer.orders[-1].run not in runs
 
 
 def test_a_project_is_replayed_from_its_own_features_and_warns(tmp_path, run, monkeypatch):
@@ -166,8 +189,24 @@ def test_a_project_is_replayed_from_its_own_features_and_warns(tmp_path, run, mo
     found = json.loads(text)
     assert found["images"] == 40 and found["classes"] == ["zero", "one", "two"]
     assert "themselves chosen by a queue" in found["notes"][0]
-    code, _, err = run(LS_ID, "--strategies", "asvp-margin", "--rounds", 1)
-    assert code == 2 and "needs the images" in err
+
+
+def test_a_projects_features_are_renewed_with_its_own_images_and_loaders(tmp_path, run, monkeypatch):
+    world = World(tmp_path, embedder=FakeEmbedder(gap=1.0, noise=1.0), options=Options())
+    monkeypatch.setattr(wiring, "services", lambda settings: world.services)
+    world.connect(340)
+    world.embed_all()
+    world.label(*range(1, 341))
+    options = ("--strategies", "asvp-random", "--budgets", "120,150,200,250", "--seeds", 1, "--head", "linear")
+    code, text, err = run(LS_ID, *options)
+    assert code == 0, err
+    assert "asvp-random, draw 0: at 200 labels by ft: better on" in text
+    orders = len(world.trainer.orders)
+    images = {task.id: task.image for task in world.services.tasks.list(world.project.id)}
+    rows = world.services.features.load(world.project.id, 1).task_ids
+    for example in (*world.trainer.orders[-1].train, *world.trainer.orders[-1].held_out):
+        assert example.image == images[rows[example.task_id]] and example.label == rows[example.task_id] % 3
+    assert run(LS_ID, *options)[1] == text and len(world.trainer.orders) == orders > 0  # kept
 
 
 def test_what_cannot_be_simulated_is_said_in_one_line(run, folder):
