@@ -326,6 +326,7 @@ class FakeFeatures:
     stored: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
     guesses: dict[int, Guesses] = field(default_factory=dict)
     appended: list[int] = field(default_factory=list)
+    loaded: int = 0  # how often whole tables were read
 
     def append(self, project: int, version: int, batch: FeatureBatch) -> None:
         self.appended += batch.task_ids.tolist()
@@ -334,7 +335,11 @@ class FakeFeatures:
     def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]:
         return set(task_ids) & set(self.stored.get((project, version), {}))
 
+    def ids(self, project: int, version: int) -> Any:
+        return np.array(sorted(self.stored.get((project, version), {})), np.int64)
+
     def load(self, project: int, version: int) -> FeatureTable:
+        self.loaded += 1
         rows = sorted(self.stored.get((project, version), {}).items())
         ids = np.array([task for task, _ in rows], np.int64)
         return FeatureTable(ids, np.stack([v for _, v in rows]) if rows else np.zeros((0, 0), np.float16))

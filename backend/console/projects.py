@@ -83,7 +83,7 @@ def strategy(
     if name is not None:
         chosen = switch(opened, found.id, name, base.parse_params(param or []))
     elif param:
-        chosen = switch(opened, found.id, chosen.name, dict(chosen.params) | base.parse_params(param))
+        chosen = switch(opened, found.id, None, dict(chosen.params) | base.parse_params(param))
     if as_json:
         base.print_json({"name": chosen.name, "params": dict(chosen.params)})
         return

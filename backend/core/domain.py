@@ -59,6 +59,7 @@ class Project:
     renewal: RenewalMode | None = None  # None: auto where there is a GPU, else suggest
     calibrate: bool = False  # train with ActiveDC's expansion of the labels
     audit_share: float = 0.05  # of what is served; 0 switches the audit stream off
+    before_preset: Mapping[str, Any] = field(default_factory=dict)  # settings that a preset took over, as they were
     backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 
     @property
@@ -209,7 +210,7 @@ class Guesses:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A trained head's record; the arrays live beside it as safetensors bytes."""
+    """What a learning round found; the head itself is not kept: the next round trains it from scratch."""
 
     id: int
     project: int

@@ -37,8 +37,6 @@ def train(
     known = labels.trainable
     if len(np.unique(known[known >= 0])) < 2:
         return None
-    import safetensors.numpy
-
     learned = services.pools.learn(
         project.id,
         project.features_version,
@@ -55,7 +53,6 @@ def train(
         labels.digest,
         labels.classes,
         report,
-        safetensors.numpy.save(learned.head.to_arrays()),
         services.clock.now(),
     )
     return Trained(head, learned.probs)

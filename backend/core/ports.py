@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backend.core.domain import (
     Annotation,
     Backbone,
@@ -117,6 +120,10 @@ class FeatureStore(Protocol):
 
     def append(self, project: int, version: int, batch: FeatureBatch) -> None: ...
     def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]: ...
+    def ids(self, project: int, version: int) -> NDArray[np.int64]:
+        """Tasks that have features, ascending and distinct; reads no vectors."""
+        ...
+
     def load(self, project: int, version: int) -> FeatureTable:
         """All rows, each task once; cached in this process, only what is new is read. No rows: shape (0, 0)."""
         ...
@@ -152,7 +159,7 @@ class Projects(Protocol):
     def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
         """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
-        backbone, audit_share, renewal, calibrate."""
+        backbone, audit_share, renewal, calibrate, before_preset."""
         ...
 
     def secret(self, name: str) -> str:
@@ -216,6 +223,10 @@ class Tasks(Protocol):
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
         """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
+        ...
+
+    def forget_draw(self, project: int) -> None:
+        """Nobody is drawn or passed over for the audit any more, unless a task ever had a label or skip."""
         ...
 
     def audit(self, project: int) -> set[int]:
@@ -297,7 +308,6 @@ class Rankings(Protocol):
         labels_digest: str,
         classes: Sequence[str],
         report: Mapping[str, Any],
-        weights: bytes,
         at: float,
     ) -> Head: ...
     def latest_head(self, project: int) -> Head | None: ...
@@ -306,7 +316,6 @@ class Rankings(Protocol):
         ...
 
     def update_report(self, head: int, report: Mapping[str, Any]) -> None: ...
-    def head(self, head: int) -> tuple[Head, bytes]: ...
     def add(
         self,
         project: int,

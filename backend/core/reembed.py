@@ -41,8 +41,8 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
             current = _note(services, current, unread=[*unread, *failed])
     left = missing(services, current)
     if mine:
-        live = services.features.load(project_id, services.projects.get(project_id).features_version)
-        current = _note(services, current, left=len(left), pool=len(live.task_ids))
+        live = services.features.ids(project_id, services.projects.get(project_id).features_version)
+        current = _note(services, current, left=len(left), pool=len(live))
     if not left and current.state == "embedding":
         tag = services.embedder(current.checkpoint).backbone.tag
         current = services.feature_sets.update(
@@ -54,10 +54,10 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
 
 def missing(services: Services, current: FeatureSet) -> list[int]:
     """Tasks with features in the version it began from, none in this one, and an image that could be read."""
-    live = services.features.load(current.project, services.projects.get(current.project).features_version)
-    have = services.features.load(current.project, current.version)
+    live = services.features.ids(current.project, services.projects.get(current.project).features_version)
+    have = services.features.ids(current.project, current.version)
     unread = np.array([item["task"] for item in current.report.get("unread", [])], np.int64)
-    absent = np.setdiff1d(live.task_ids, np.union1d(have.task_ids, unread), assume_unique=False)
+    absent = np.setdiff1d(live, np.union1d(have, unread))
     return [int(task) for task in absent]
 
 

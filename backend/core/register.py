@@ -94,9 +94,10 @@ def take_extra(services: Services, project: Project, extra: dict[str, Any]) -> N
         return
     chosen = _checked(project.config, project.strategy, extra)
     if "strategy" in extra or "params" in extra:
-        strategy.switch(services, project.id, extra.get("strategy", chosen.name), chosen.params)
-    settings = {name: extra[name] for name in SETTINGS if name in extra}
-    services.projects.update(project.id, extra_params=canonical, **settings)
+        strategy.switch(services, project.id, extra.get("strategy"), chosen.params)
+    switched = services.projects.get(project.id)
+    tuning.apply(services, switched, {name: extra[name] for name in SETTINGS if name in extra})
+    services.projects.update(project.id, extra_params=canonical)
 
 
 def _known(services: Services, ls_id: int, key: str) -> Project | None:

@@ -120,8 +120,7 @@ def rollback(services: Services, project_id: int, version: int) -> None:
     Raises `UserError` if the version has no features.
     """
     found = services.feature_sets.get(project_id, version)
-    table = services.features.load(project_id, version)
-    if not len(table.task_ids):
+    if not len(services.features.ids(project_id, version)):
         raise UserError(f"version {version} of project {project_id} holds no features ({found.state}); nothing changed")
     switch(services, project_id, version)
 
@@ -150,10 +149,9 @@ def act(
 def switch(services: Services, project_id: int, version: int) -> None:
     """One switch to another version: rank on it, publish. Tasks without features in it become pending."""
     services.feature_sets.make_live(project_id, version, services.clock.now())
-    have = services.features.load(project_id, version).task_ids
     before = [item.version for item in services.feature_sets.list(project_id) if item.state == "retired"]
-    known = {int(n) for v in before for n in services.features.load(project_id, v).task_ids}
-    services.tasks.reset(project_id, sorted(known - set(have.tolist())))
+    known = {task for past in before for task in services.features.ids(project_id, past).tolist()}
+    services.tasks.reset(project_id, sorted(known - set(services.features.ids(project_id, version).tolist())))
     services.jobs.submit(
         "cycle", key=f"cycle:{project_id}", urgent=True, project=project_id, reason="switched features"
     )

@@ -6,29 +6,41 @@ from collections.abc import Mapping
 from typing import Any
 
 import selection
-from backend.core.domain import LabelConfig, Strategy
+from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting
-from backend.core.presets import preset
+from backend.core.presets import Preset, preset
 from backend.core.services import Services
 
 
-def switch(services: Services, project: int, name: str, params: Mapping[str, Any] | None = None) -> Strategy:
-    """Rank by another selector from now on; the new order is live after one learning round.
+def switch(services: Services, project: int, name: str | None, params: Mapping[str, Any] | None = None) -> Strategy:
+    """Rank by another selector from now on (None: by the same with these parameters); live after one learning round.
 
     `name` may be a preset (`asvp-margin`, `svpp-margin`, `activedc`): it also decides whether features are renewed and
-    trainings calibrated. Raises `BadSetting` with the known names or parameters; the old strategy stays then.
+    trainings calibrated, until the next switch. Raises `BadSetting` with the known names or parameters; the old
+    strategy stays then.
     """
     current = services.projects.get(project)
-    chosen = checked(current.config, name, params or {})
-    if name != chosen.name:
-        asked = preset(name)
-        services.projects.update(
-            project, calibrate=asked.calibrate, renewal="auto" if asked.renew or asked.calibrate else "off"
-        )
+    chosen = checked(current.config, current.strategy.name if name is None else name, params or {})
+    if name is not None:
+        fields = _settings(current, preset(name), is_preset=name != chosen.name)
+        services.projects.update(project, **fields)
     if chosen != current.strategy:
         services.projects.set_strategy(project, chosen, services.clock.now())
         services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="strategy switched")
     return chosen
+
+
+def _settings(current: Project, asked: Preset, *, is_preset: bool) -> dict[str, Any]:
+    """What changes in the settings: a preset takes some over, a plain selector gives back what a preset took.
+
+    What a person set after the preset is not among `before_preset` (see `tuning.apply`), and stays.
+    """
+    taken = current.before_preset
+    if not is_preset:
+        return {**taken, "before_preset": {}}
+    before = {"renewal": current.renewal, "calibrate": current.calibrate, **taken}
+    mode = "auto" if asked.renew or asked.calibrate else "off"
+    return {"renewal": mode, "calibrate": asked.calibrate, "before_preset": before}
 
 
 def checked(config: LabelConfig, name: str, params: Mapping[str, Any]) -> Strategy:

@@ -95,10 +95,18 @@ def change(services: Services, project: Project, given: Mapping[str, Any]) -> di
 
     They act from the next learning round; the workers notice by themselves when a change makes one due.
     """
-    found = checked(given)
-    if found:
-        services.projects.update(project.id, **found)
+    apply(services, project, checked(given))
     return current(services.projects.get(project.id))
+
+
+def apply(services: Services, project: Project, found: Mapping[str, Any]) -> None:
+    """Set values that are checked already; a preset that had set one of them will not take it back."""
+    if not found:
+        return
+    taken = {name: value for name, value in project.before_preset.items() if name not in found}
+    services.projects.update(project.id, **found, before_preset=taken)
+    if found.get("audit_share", project.audit_share) != project.audit_share:
+        services.tasks.forget_draw(project.id)  # before the first label a new draw is as fair as the first
 
 
 def current(project: Project) -> dict[str, Any]:

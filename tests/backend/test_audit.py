@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.core import audit, sync
+from backend.core import audit, sync, tuning
 from backend.core.domain import Pick
 from backend.core.predict import predict
 from tests.backend.world import KEY, LS_ID, NAMES, World
@@ -119,3 +119,20 @@ def test_switched_off_the_waiting_audit_tasks_return_to_the_selector(world: Worl
     assert ranking is not None
     assert drawn <= set(order)
     assert not any(pick.audit for pick in ranking.picks)
+
+
+def test_a_greater_share_holds_for_all_tasks_while_nobody_has_labeled_any(world: World) -> None:
+    world.rank()
+    tuning.change(world.services, world.project, {"audit_share": 0.4})
+    world.rank()
+    expected = {task for task in range(1, 101) if audit.draw(world.options.seed, task) < 0.4}
+    assert world.services.tasks.audit(world.project.id) == expected
+
+
+def test_after_the_first_label_the_draw_stands(world: World) -> None:
+    world.rank()
+    drawn = world.services.tasks.audit(world.project.id)
+    world.label(1)
+    tuning.change(world.services, world.project, {"audit_share": 0.4})
+    world.rank()
+    assert world.services.tasks.audit(world.project.id) == drawn != set()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.core import cycle, due, embed, publish, strategy, sync
+from backend.core import cycle, due, embed, publish, strategy, sync, tuning
 from backend.core.annotations import regions
 from backend.core.domain import RemoteTask, Strategy
 from backend.core.errors import BadSetting, UserError
@@ -460,3 +460,33 @@ def test_a_preset_in_the_extra_params_acts_as_one_given_by_command(world: World)
     world.connect(10)
     register(world.services, KEY, LABEL_CONFIG, '{"strategy": "activedc"}')
     assert (world.project.strategy.name, world.project.renewal, world.project.calibrate) == ("activeft", "auto", True)
+
+
+def test_a_plain_strategy_gives_back_what_the_preset_before_it_took(world: World) -> None:
+    project = world.connect(10)
+    tuning.change(world.services, project, {"renewal": "suggest"})
+    for name in ("asvp-margin", "activedc", "kmeans"):
+        strategy.switch(world.services, project.id, name)
+    assert (world.project.renewal, world.project.calibrate) == ("suggest", False)
+
+
+def test_what_a_person_sets_under_a_preset_stays_when_the_preset_goes(world: World) -> None:
+    project = world.connect(10)
+    strategy.switch(world.services, project.id, "activedc")
+    tuning.change(world.services, world.project, {"calibrate": "on"})
+    strategy.switch(world.services, project.id, "margin")
+    assert (world.project.renewal, world.project.calibrate) == (None, True)
+
+
+def test_new_parameters_alone_leave_the_presets_settings(world: World) -> None:
+    world.connect(10)
+    register(world.services, KEY, LABEL_CONFIG, '{"strategy": "asvp-badge"}')
+    register(world.services, KEY, LABEL_CONFIG, '{"params": {}, "batch_size": 5}')
+    assert (world.project.strategy.name, world.project.renewal, world.project.batch_size) == ("badge", "auto", 5)
+
+
+def test_a_setting_beside_the_preset_in_the_extra_params_is_a_persons(world: World) -> None:
+    world.connect(10)
+    register(world.services, KEY, LABEL_CONFIG, '{"strategy": "asvp-badge", "renewal": "suggest"}')
+    register(world.services, KEY, LABEL_CONFIG, '{"strategy": "badge"}')
+    assert world.project.renewal == "suggest"

@@ -46,6 +46,7 @@ def test_a_project_without_features_is_empty(tmp_path: Path) -> None:
     store = LanceFeatures(str(tmp_path))
     table = store.load(1, 1)
     assert table.task_ids.shape == (0,) and table.vectors.shape == (0, 0)
+    assert store.ids(1, 1).tolist() == []
     assert store.present(1, 1, [1]) == set() and store.read_guesses(1, [1]) == {}
     store.remove(1, 1, [1])
     store.optimize(1, 1)
@@ -68,6 +69,7 @@ def test_rows_come_back_ascending_and_the_last_of_a_task_wins(tmp_path: Path) ->
         assert table.vectors.dtype == np.float16 and not table.vectors.flags.writeable
     assert first.task_ids.tolist() == [3, 5, 9] and first.vectors[:, 1].tolist() == [3, 5, 9]
     assert store.present(1, 1, [20, 4, 999]) == {20, 4}
+    assert store.ids(1, 1).tolist() == store.load(1, 1).task_ids.tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.adapters.state import UnknownHead, UnknownRanking
+from backend.adapters.state import UnknownRanking
 from backend.core.domain import Guess, Pick, Ranking, Strategy
 
 PICKS = [Pick(5, 0.25, "far from all", Guess("cat", 0.9)), Pick(3, 0.5, "")]
@@ -44,12 +44,10 @@ def test_old_rankings_keep_their_manifest_and_lose_their_picks_except_the_live_o
     assert [r.id for r in state.rankings.history(project.id, 3)] == [r.id for r in made[:-4:-1]]
 
 
-def test_old_heads_keep_their_record_and_lose_their_weights(state, project):
-    made = [state.rankings.add_head(project.id, 1, "x", ["cat"], {"accuracy": 0.5}, b"\0\1", 3.0) for _ in range(6)]
+def test_all_heads_on_a_version_keep_their_record(state, project):
+    made = [state.rankings.add_head(project.id, 1 + n // 3, "x", ["cat"], {"n": n}, 3.0) for n in range(6)]
     assert state.rankings.latest_head(project.id) == made[-1]
-    assert state.rankings.head(made[1].id) == (made[1], b"\0\1")
-    with pytest.raises(UnknownHead, match="only the newest 5 are kept"):
-        state.rankings.head(made[0].id)
+    assert state.rankings.heads(project.id, 1) == made[:3]
 
 
 def test_what_does_not_exist_is_none_or_named(state, project):
@@ -62,8 +60,6 @@ def test_what_does_not_exist_is_none_or_named(state, project):
         state.rankings.begin_publication(project.id, 9, 1.0)
     with pytest.raises(UnknownRanking, match="there is no publication 9"):
         state.rankings.set_publication(9, "failed")
-    with pytest.raises(UnknownHead):
-        state.rankings.head(9)
 
 
 def test_every_attempt_has_a_model_version_of_its_own(state, project):

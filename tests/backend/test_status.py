@@ -51,7 +51,7 @@ def test_the_queue_lists_what_label_studio_serves_next_in_that_order(world):
 
 def test_accuracy_is_the_latest_heads(world):
     report = {"accuracy": 0.75, "low": 0.6, "high": 0.9}
-    world.services.rankings.add_head(world.project.id, 1, "x", ("zero", "one"), report, b"", 1.0)
+    world.services.rankings.add_head(world.project.id, 1, "x", ("zero", "one"), report, 1.0)
     seen = status(world.services, world.project).accuracy
     assert (seen.value, seen.low, seen.high) == (0.75, 0.6, 0.9)
 

@@ -59,7 +59,7 @@ def test_a_fresh_project_says_in_words_what_is_missing(world, run):
 
 def test_a_head_that_could_not_be_judged_is_no_error(world):
     report = {"accuracy": None, "low": 0.0, "high": 1.0, "ece": 0.0, "judged": 0, "kind": "linear", "labels": 2}
-    world.services.rankings.add_head(world.project.id, 1, "x", NAMES, report, b"", 1.0)
+    world.services.rankings.add_head(world.project.id, 1, "x", NAMES, report, 1.0)
     seen = status(world.services, world.project)
     assert seen.accuracy is None and seen.audit is None and seen.head.ece is None
 
@@ -85,7 +85,7 @@ def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
     world.rank()
     world.services.feature_sets.begin_plain(world.project.id, "other", world.clock.now())
     report = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "labels": 99, "judged": 99, "ece": 0.02}
-    world.services.rankings.add_head(world.project.id, 2, "x", NAMES, report, b"", world.clock.now())
+    world.services.rankings.add_head(world.project.id, 2, "x", NAMES, report, world.clock.now())
     rounds = json.loads(run("curve", LS_ID, "--json")[1])
     assert [item["features_version"] for item in rounds] == [1, 1, 2]
     assert rounds[0]["labels"] < rounds[1]["labels"] < rounds[2]["labels"] == 99

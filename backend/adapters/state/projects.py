@@ -27,6 +27,7 @@ SETTABLE = (
     "audit_share",
     "renewal",
     "calibrate",
+    "before_preset",
 )
 
 
@@ -126,6 +127,7 @@ def _defaults(at: float) -> dict[str, Any]:
         "synced_at": None,
         "strategy_changed_at": at,
         "backbone": "",
+        "before_preset": {},
     }
 
 

@@ -1,4 +1,4 @@
-"""Heads, rankings and publications. Manifests are kept for ever; picks and weights only as long as they may be used."""
+"""Heads, rankings and publications. Manifests are kept for ever, picks only as long as they may be used."""
 
 from __future__ import annotations
 
@@ -16,20 +16,15 @@ from backend.core.domain import Guess, Head, Pick, Publication, PublicationState
 from backend.core.errors import UnknownProject, UserError
 
 KEPT_PICKS = 50
-KEPT_WEIGHTS = 5
 
 
 class UnknownRanking(UserError):
     """No ranking (or publication) has that id."""
 
 
-class UnknownHead(UserError):
-    """No head has that id, or its weights are no longer kept."""
-
-
 class SqlRankings:
-    """Implements `ports.Rankings`. The picks of the newest 50 rankings (and of the live one) are kept, the weights
-    of the newest 5 heads; an older ranking has `picks=()`."""
+    """Implements `ports.Rankings`. The picks of the newest 50 rankings (and of the live one) are kept; an older one
+    has `picks=()`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -41,24 +36,19 @@ class SqlRankings:
         labels_digest: str,
         classes: Sequence[str],
         report: Mapping[str, Any],
-        weights: bytes,
         at: float,
     ) -> Head:
-        """Store a head with its weights (safetensors bytes)."""
+        """Store a head's record."""
         values = {
             "project": project,
             "features_version": features_version,
             "labels_digest": labels_digest,
             "classes": list(classes),
             "report": dict(report),
-            "weights": weights,
             "created_at": at,
         }
         with self._db.write(project) as connection:
             made = connection.execute(insert(heads).values(**values).returning(heads.c.id)).scalar_one()
-            old = heads.c.id <= _nth_newest(heads, project, KEPT_WEIGHTS)
-            drop = update(heads).where(heads.c.project == project, heads.c.weights.is_not(None), old)
-            connection.execute(drop.values(weights=None))
         return Head(made, project, features_version, labels_digest, tuple(classes), report, at)
 
     def latest_head(self, project: int) -> Head | None:
@@ -78,18 +68,6 @@ class SqlRankings:
         """Replace a head's report."""
         with self._db.write() as connection:
             connection.execute(update(heads).where(heads.c.id == head).values(report=dict(report)))
-
-    def head(self, head: int) -> tuple[Head, bytes]:
-        """Record and weights. Raises `UnknownHead`."""
-        with self._db.read() as connection:
-            row = connection.execute(select(heads).where(heads.c.id == head)).first()
-        if row is None:
-            raise UnknownHead(f"there is no head {head}")
-        if row.weights is None:
-            raise UnknownHead(
-                f"the weights of head {head} are gone, only the newest {KEPT_WEIGHTS} are kept; train anew"
-            )
-        return _head(row), bytes(row.weights)
 
     def add(
         self,
@@ -233,9 +211,7 @@ def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
 
 
 def _head(row: Row[Any]) -> Head:
-    fields = dict(row._mapping)
-    del fields["weights"]
-    return Head(**{**fields, "classes": tuple(row.classes)})
+    return Head(**{**row._mapping, "classes": tuple(row.classes)})
 
 
 def _ranking(row: Row[Any]) -> Ranking:

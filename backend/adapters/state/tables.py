@@ -54,6 +54,7 @@ projects = Table(
     Column("backbone", String, nullable=False),
     Column("renewal", String(7)),  # null: auto with a GPU, else suggest
     Column("calibrate", Boolean, nullable=False, server_default=false()),
+    Column("before_preset", JSON, nullable=False, server_default="{}"),
     Column("audit_share", Double, nullable=False, server_default=text("0.05")),
     sqlite_autoincrement=True,
 )
@@ -129,7 +130,6 @@ heads = Table(
     Column("labels_digest", String, nullable=False),
     Column("classes", JSON, nullable=False),
     Column("report", JSON, nullable=False),
-    Column("weights", LargeBinary),  # null: dropped, too old
     Column("created_at", Double, nullable=False),
     Index("ix_heads_project", "project", "id"),
     sqlite_autoincrement=True,

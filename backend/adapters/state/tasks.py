@@ -204,6 +204,14 @@ class SqlTasks:
                 connection.execute(_those(project, some).values(audit=True))
             connection.execute(update(tasks).where(*open_ones).values(audit=False))
 
+    def forget_draw(self, project: int) -> None:
+        """All tasks are undecided again, unless one ever had a label or skip: then the draw stands."""
+        ever = select(tasks.c.id).where(_ever_labeled(project))
+        mine = (tasks.c.project == project, tasks.c.audit.is_not(None))
+        with self._db.write(project) as connection:
+            if connection.execute(ever.limit(1)).first() is None:
+                connection.execute(update(tasks).where(*mine).values(audit=None))
+
     def audit(self, project: int) -> set[int]:
         """Ids of the tasks drawn for the audit."""
         query = select(tasks.c.id).where(tasks.c.project == project, tasks.c.audit.is_(True))
