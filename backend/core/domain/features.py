@@ -1,0 +1,58 @@
+"""Vectors of images, and what made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureBatch:
+    """Vectors to store: task_ids (n,) int64, vectors (n, d) float16, digests n hex strings of the image bytes."""
+
+    task_ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+    digests: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureTable:
+    """All features of a version: task_ids (n,) int64 ascending and distinct, vectors (n, d) float16."""
+
+    task_ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """What made a set of features: enough to refuse mixing it with another's."""
+
+    name: str
+    digest: str  # of the weights
+    dims: int
+    pixels: int  # side of the square input
+
+    @property
+    def tag(self) -> str:
+        """What a feature version is compared by."""
+        return f"{self.name}@{self.digest[:12]}/{self.pixels}px"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """One image's vector (d,) float16 and the digest of its bytes."""
+
+    task_id: int
+    vector: NDArray[np.float16]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One image that could not be embedded, with the reason in words."""
+
+    task_id: int
+    reason: str

@@ -1,0 +1,89 @@
+"""What was learnt, the order that came of it, and how it became Label Studio's queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.domain.projects import Strategy
+
+PublicationState = Literal["importing", "live", "retired", "deleted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """The head's best class for a task and its calibrated probability."""
+
+    choice: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guesses:
+    """Guesses for all embedded tasks by one head: task_ids, classes (indexes into `names`), confidence, (n,) each."""
+
+    head: int
+    names: tuple[str, ...]
+    task_ids: NDArray[np.int64]
+    classes: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a learning round found; the head itself is not kept: the next round trains it from scratch."""
+
+    id: int
+    project: int
+    features_version: int
+    labels_digest: str
+    classes: tuple[str, ...]
+    report: Mapping[str, Any]  # out-of-fold accuracy, interval, calibration, recall...
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One position of a ranking."""
+
+    task_id: int
+    score: float
+    note: str
+    guess: Guess | None = None
+    audit: bool = False  # of the audit stream: shown without the guess
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A stored order with everything needed to make it again."""
+
+    id: int
+    project: int
+    strategy: Strategy
+    seed: int
+    features_version: int
+    labels_digest: str
+    labeled: int  # tasks with a label when it was made
+    embedded: int  # tasks with features when it was made
+    head: int | None
+    picks: tuple[Pick, ...]
+    timings: Mapping[str, float]  # stage -> seconds
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One attempt to make a ranking Label Studio's queue; its model_version is never used twice."""
+
+    id: int
+    project: int
+    ranking: int
+    model_version: str
+    state: PublicationState
+    reason: str
+    created_at: float
+    live_at: float | None

@@ -1,0 +1,75 @@
+"""Things as Label Studio shows or takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.core.domain.rankings import Guess
+from backend.core.domain.tasks import Annotation
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteProject:
+    """A project as Label Studio shows it now."""
+
+    ls_id: int
+    key: str
+    title: str
+    label_config: str
+    sampling: str
+    model_version: str
+    show_predictions: bool  # show_collab_predictions
+    tasks: int
+    annotations: int  # submitted ones, skips not counted
+    skips: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTask:
+    """A task as Label Studio shows it: image reference (None: key missing) and all annotations."""
+
+    id: int
+    image: str | None
+    annotations: tuple[Annotation, ...]
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is imported into Label Studio for a task: the lowest score is served first."""
+
+    task_id: int
+    score: float
+    guess: Guess | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBackend:
+    """An ML backend row of a Label Studio project."""
+
+    id: int
+    url: str
+    title: str
+    state: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteWebhook:
+    """A webhook of a Label Studio project."""
+
+    id: int
+    url: str
+    headers: Mapping[str, str]
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Label Studio itself: version, and whose token we hold and of which kind ("legacy" or "personal")."""
+
+    version: str
+    user: str
+    token: Literal["legacy", "personal"]

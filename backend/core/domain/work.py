@@ -1,0 +1,33 @@
+"""Jobs and workers, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job for people: `state` is "queued", "running" or "failed"."""
+
+    key: str
+    name: str
+    project: int | None
+    state: Literal["queued", "running", "failed"]
+    done: int
+    total: int
+    rate: float  # items a second, 0 if unknown
+    since: float | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A live worker."""
+
+    name: str
+    host: str
+    pid: int
+    device: str
+    job: str  # key of the job it is at, or ""
+    seen_at: float

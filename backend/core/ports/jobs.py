@@ -1,0 +1,44 @@
+"""The work queue, and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from backend.core.domain import JobView, WorkerView
+
+
+class Jobs(Protocol):
+    """The work queue. Raises `QueueDown`."""
+
+    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
+        """Enqueue job `name` unless one with this key waits already, runs, or backs off after failures."""
+        ...
+
+    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Keep webhook events for the next `absorb`, in one round trip; about a millisecond."""
+        ...
+
+    def take_events(self, limit: int) -> AbstractContextManager[list[dict[str, Any]]]:
+        """The oldest events, removed when the block ends without an error. One taker at a time (others: [])."""
+        ...
+
+    def backlog(self) -> int:
+        """Events not yet taken."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """Report on the job that this thread runs; no effect outside a job."""
+        ...
+
+    def jobs(self) -> list[JobView]: ...
+    def workers(self) -> list[WorkerView]: ...
+    def ping(self) -> None: ...
+    def hit(self, key: str, seconds: float) -> bool:
+        """True for the first caller within `seconds`, over all processes."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> float: ...

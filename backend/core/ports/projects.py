@@ -1,0 +1,37 @@
+"""The record of connected projects."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from backend.core.domain import LabelConfig, Project, Strategy
+
+
+class Projects(Protocol):
+    def add(self, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig, at: float) -> Project:
+        """Insert, or update title/config/key of the row with this ls_id; settings are kept.
+
+        A key that differs in its part after the dot means that Label Studio reuses the id for a new project: the
+        old project's rows are dropped and a fresh one is made.
+        """
+        ...
+
+    def get(self, project: int) -> Project:
+        """Raises `UnknownProject`."""
+        ...
+
+    def by_ls_id(self, ls_id: int) -> Project:
+        """Raises `UnknownProject`."""
+        ...
+
+    def all(self) -> list[Project]: ...
+    def remove(self, project: int) -> None: ...
+    def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
+    def update(self, project: int, **fields: Any) -> None:
+        """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
+        backbone, audit_share, renewal, calibrate, before_preset."""
+        ...
+
+    def secret(self, name: str) -> str:
+        """A random secret that is made once per installation and kept."""
+        ...

@@ -1,0 +1,58 @@
+"""The record of learning rounds, rankings and publications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from backend.core.domain import Head, Publication, PublicationState, Ranking, Strategy
+
+
+class Rankings(Protocol):
+    def add_head(
+        self,
+        project: int,
+        features_version: int,
+        labels_digest: str,
+        classes: Sequence[str],
+        report: Mapping[str, Any],
+        at: float,
+    ) -> Head: ...
+    def latest_head(self, project: int) -> Head | None: ...
+    def heads(self, project: int, features_version: int) -> list[Head]:
+        """All heads on these features, oldest first."""
+        ...
+
+    def update_report(self, head: int, report: Mapping[str, Any]) -> None: ...
+    def add(
+        self,
+        project: int,
+        *,
+        strategy: Strategy,
+        seed: int,
+        features_version: int,
+        labels_digest: str,
+        labeled: int,
+        embedded: int,
+        head: int | None,
+        picks: Sequence[Any],
+        timings: Mapping[str, float],
+        at: float,
+    ) -> Ranking: ...
+    def get(self, ranking: int) -> Ranking: ...
+    def latest(self, project: int) -> Ranking | None: ...
+    def history(self, project: int, limit: int = 20) -> list[Ranking]: ...
+    def begin_publication(self, project: int, ranking: int, at: float) -> Publication:
+        """A new attempt in state "importing" with a model_version never used before."""
+        ...
+
+    def set_publication(
+        self, publication: int, state: PublicationState, *, reason: str = "", at: float | None = None
+    ) -> None:
+        """Going "live" retires the one that was live, in the same transaction."""
+        ...
+
+    def live(self, project: int) -> Publication | None: ...
+    def publications(self, project: int, states: Sequence[PublicationState] = ()) -> list[Publication]:
+        """Newest first."""
+        ...

@@ -1,0 +1,96 @@
+"""The record of tasks and of what people said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
+
+
+class Tasks(Protocol):
+    def upsert(self, project: int, tasks: Sequence[tuple[int, str | None]]) -> int:
+        """Add tasks (pending; failed with a reason when the image is None); a changed image makes it pending again.
+
+        Returns how many became pending.
+        """
+        ...
+
+    def keep_only(self, project: int, ids: Iterable[int]) -> list[int]:
+        """Drop the tasks that are not among `ids`, with their annotations; returns the dropped ids."""
+        ...
+
+    def remove(self, project: int, ids: Sequence[int]) -> None: ...
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, int]]:
+        """Lease up to `limit` pending tasks: (id, image, earlier claims), by id. Two callers never share one."""
+        ...
+
+    def renew(self, project: int, owner: str, lease: float) -> None:
+        """Prolong every lease of `owner`."""
+        ...
+
+    def release(self, project: int, owner: str) -> None:
+        """Give back what `owner` still holds."""
+        ...
+
+    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
+        """Set states: embedded id -> digest, failed id -> reason; ends their leases."""
+        ...
+
+    def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:
+        """Failed tasks become pending again; returns how many."""
+        ...
+
+    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
+        """Every task (or these) becomes pending: its features are missing in the live version."""
+        ...
+
+    def counts(self, project: int) -> Counts: ...
+    def list(
+        self,
+        project: int,
+        *,
+        state: TaskState | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int = 1000,
+    ) -> list[Task]: ...
+    def changed_since(self, project: int, at: float) -> int:
+        """How many tasks got, lost or changed their label (or skip) after `at`."""
+        ...
+
+    def changed_tasks(self, project: int, at: float) -> set[int]:
+        """The tasks that `changed_since` counts."""
+        ...
+
+    def draw_audit(self, project: int, share: float, seed: int) -> None:
+        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
+        ...
+
+    def forget_draw(self, project: int) -> None:
+        """Nobody is drawn or passed over for the audit any more, unless a task ever had a label or skip."""
+        ...
+
+    def audit(self, project: int) -> set[int]:
+        """Ids of the tasks drawn for the audit."""
+        ...
+
+    def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
+        """(task id -> label of labeled tasks, ids of skipped tasks)."""
+        ...
+
+    def labeled_at(self, project: int) -> dict[int, float]:
+        """When each task that has annotations got the newest of them, by Label Studio's clock."""
+        ...
+
+    def apply(self, project: int, annotations: Sequence[Annotation], deleted: Sequence[Deleted] = ()) -> int:
+        """Fold annotation events into the label table; any order, any number of times. Returns changed tasks.
+
+        An older updated_at never replaces a newer one; a deletion is final (ids are not reused). The label of a task
+        is the majority of its annotations' choices, ties to the latest; skipped if its annotations hold no choice.
+        Annotations of unknown tasks are kept and count once the task appears.
+        """
+        ...
+
+    def replace(self, project: int, tasks: Sequence[RemoteTask]) -> int:
+        """Make the annotations of these tasks exactly what Label Studio shows. Returns changed tasks."""
+        ...
