@@ -1,15 +1,10 @@
-"""References are fetched by every route of Label Studio, and hostile ones end in a reason."""
+"""Images are fetched by every route of Label Studio, and hostile addresses end in a reason."""
 
 from __future__ import annotations
 
-import base64
-import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,87 +13,7 @@ from backend.adapters import images_net
 from backend.adapters.images import ImageSource
 from backend.adapters.images_net import Forbidden, judge
 from backend.core.errors import BadImage, BadSetting, LabelStudioDown, LabelStudioRefused
-
-PICTURE = b"\x89PNG any bytes"
-TOKEN = {"Authorization": "Token secret"}
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers by path; every request is kept as (path, Authorization)."""
-
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.seen.append((self.path, self.headers.get("Authorization")))
-        path = self.path.removeprefix("/label-studio")
-        if "upload/1/private.png" in path and self.headers.get("Authorization") != self.server.token:
-            return self.answer(401)
-        if path.startswith("/data/upload/1/go?"):
-            return self.answer(302, location=path.split("?", 1)[1])
-        if path == "/data/upload/1/missing.png":
-            return self.answer(404)
-        if path == "/data/upload/1/empty.png":
-            return self.answer(200)
-        if path == "/data/upload/1/flaky.png" and self.server.failures:
-            self.server.failures -= 1
-            return self.answer(503)
-        if path.startswith("/data/upload/1/drip"):
-            return self.drip(header="header" in path)
-        if path == "/data/upload/1/endless.png":
-            return self.endless()
-        if path == "/data/upload/1/cut.png":
-            return self.answer(200, PICTURE, length=1000)
-        if path == "/data/upload/1/huge.png":
-            return self.answer(200, b"", length=10**12)
-        return self.answer(200, PICTURE)
-
-    def answer(self, status: int, body: bytes = b"", location: str = "", length: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        if location:
-            self.send_header("Location", location)
-        self.end_headers()
-        self.wfile.write(body)
-        if length is not None:
-            self.close_connection = True
-
-    def drip(self, header: bool) -> None:
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: " if header else b"HTTP/1.1 200 OK\r\n\r\n")
-        self.close_connection = True
-        for _ in range(200):
-            try:
-                self.wfile.write(b"x")
-            except OSError:
-                return
-            time.sleep(0.05)
-
-    def endless(self) -> None:
-        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        self.close_connection = True
-        for _ in range(1000):
-            try:
-                self.wfile.write(b"x" * 65536)
-            except OSError:
-                return
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[tuple[str, str | None]] = []
-        self.failures = 0
-        self.token = TOKEN["Authorization"]
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def handle_error(self, *_: Any) -> None:
-        """Clients that hang up are what some tests are about."""
+from tests.backend.image_server import PICTURE, TOKEN, Server, source
 
 
 @pytest.fixture
@@ -118,10 +33,6 @@ def other() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.adapters.images.WAITS", (0.01, 0.02))
-
-
-def source(studio: Server, **options: Any) -> ImageSource:
-    return ImageSource(label_studio_url=studio.url, auth_headers=lambda: TOKEN, **options)
 
 
 def test_an_upload_is_fetched_with_the_token(studio: Server) -> None:
@@ -286,92 +197,3 @@ def test_a_token_that_ran_out_is_renewed_once(studio: Server) -> None:
     assert images.fetch("/data/upload/1/private.png") == PICTURE
     with pytest.raises(LabelStudioRefused, match="LABEL_STUDIO_API_KEY"):
         images.fetch("/data/upload/1/private.png")
-
-
-@pytest.mark.parametrize(
-    "ref",
-    [
-        "/data/upload/../../api/current-user/token",
-        "/data/upload/%2e%2e/%2e%2e/api/projects",
-        "/data/local-files/?d=../../etc/passwd",
-        "/data/local-files/?d=a/%2e%2e/%2e%2e/etc/passwd",
-        "/data/local-files/?d=..\\..\\x",
-        "/api/projects/1",
-        "file:///etc/passwd",
-        "etc/passwd",
-        "/etc/passwd",
-        "javascript:alert(1)",
-        "http://",
-        "http://[::1",
-        "http://a:99999999/",
-        "http://user:pass@127.0.0.1/x.png",
-        "",
-        "s3://bucket/key.png",
-        "gs://bucket/key.png",
-        "azure-blob://c/key.png",
-    ],
-)
-def test_references_that_are_no_images_never_reach_the_network(studio: Server, tmp_path: Path, ref: str) -> None:
-    for root in (None, tmp_path):
-        with pytest.raises(BadImage) as caught:
-            source(studio, local_root=root).fetch(ref)
-        assert 10 < len(str(caught.value)) < 250 and "pass@" not in str(caught.value)
-    assert studio.seen == []
-
-
-def test_local_files_are_read_below_the_root_only(studio: Server, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    (root / "a b.png").write_bytes(b"here")
-    (root / "empty.png").touch()
-    (root / "link.png").symlink_to(tmp_path / "secret.png")
-    os.mkfifo(root / "pipe.png")
-    images = source(studio, local_root=root, max_bytes=10)
-    assert images.fetch("/data/local-files/?d=a%20b.png") == images.fetch("/data/local-files/?d=/a b.png") == b"here"
-    for name, reason in (
-        ("link.png", "outside"),
-        ("pipe.png", "not a file"),
-        ("empty.png", "0 bytes"),
-        ("a\0", "read"),
-    ):
-        with pytest.raises(BadImage, match=reason):
-            images.fetch(f"/data/local-files/?d={name}")
-    (root / "large.png").write_bytes(b"x" * 11)
-    with pytest.raises(BadImage, match="MAX_IMAGE_MB"):
-        images.fetch("/data/local-files/?d=large.png")
-    assert studio.seen == []
-    assert source(studio, local_root=root).fetch("/data/local-files/?d=elsewhere.png") == PICTURE
-    assert studio.seen == [("/data/local-files/?d=elsewhere.png", "Token secret")]
-
-
-def test_data_urls_are_decoded(studio: Server) -> None:
-    text = base64.b64encode(PICTURE).decode()
-    for ref in (
-        f"data:image/png;base64,{text}",
-        f"DATA:;base64,{text[:8]}\n{text[8:]}",
-        f"data:image/png;base64,{text}".replace("=", "%3D"),
-    ):
-        assert source(studio).fetch(ref) == PICTURE
-
-
-@pytest.mark.parametrize(
-    "ref",
-    [
-        "data:",
-        "data:image/png,raw",
-        "data:;base64,???",
-        "data:;base64,",
-        "data:;base64,abc",
-        "data:;base64," + "A" * 99,
-    ],
-)
-def test_garbage_in_a_data_url_is_refused(studio: Server, ref: str) -> None:
-    with pytest.raises(BadImage):
-        source(studio, max_bytes=50).fetch(ref)
-
-
-def test_signatures_in_a_url_are_not_shown(studio: Server) -> None:
-    with pytest.raises(BadImage) as caught:
-        source(studio, allowed_hosts=["[::]:1"]).fetch("http://[::]:1/a.png?X-Amz-Signature=secret")
-    assert "secret" not in str(caught.value)

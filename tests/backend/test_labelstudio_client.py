@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -16,50 +13,11 @@ from backend.adapters.labelstudio import ApiLabelStudio
 from backend.core.domain import Guess, LabelConfig, Prediction
 from backend.core.errors import LabelStudioDown, LabelStudioRefused
 from scripts.label_studio_server import TOKEN, free_port
+from tests.backend.backend_stub import stub
 from tests.harness.labelstudio import CONFIG, RealLabelStudio, User
 
 pytestmark = pytest.mark.e2e
 TASKS = [{"image": f"http://images.example/{number}.png"} for number in range(12)]
-
-
-class Stub(ThreadingHTTPServer):
-    """Answers what Label Studio asks an ML backend on connecting, and keeps the bodies."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, list[dict[str, object]]] = {}
-        self.authorization: list[str | None] = []
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_GET(self) -> None:
-        self.do_POST()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.bodies.setdefault(self.path, []).append(json.loads(body or b"{}"))
-        self.server.authorization.append(self.headers.get("Authorization"))
-        answer = json.dumps({"status": "UP", "model_version": "v1"}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def stub() -> Iterator[Stub]:
-    with Stub() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 Connect = Callable[[str, str], ApiLabelStudio]

@@ -1,4 +1,4 @@
-"""The web process: Label Studio's protocol, who may call, our API, errors, and that it stays small and quick."""
+"""The web process: Label Studio's protocol, who may call, and that it stays small and quick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from backend.core.services import Options
 from backend.core.sync import SECRET_HEADER
 from backend.settings import Settings
 from backend.web import create_app
-from backend.web.errors import reason
 from tests.backend.world import KEY, LS_ID, World
 from tests.fakes import LABEL_CONFIG
 
@@ -49,9 +48,6 @@ def locked(tmp_path):
 @pytest.fixture
 def secret(world):
     return {SECRET_HEADER: world.services.projects.secret("webhook")}
-
-
-# --- the protocol
 
 
 def test_health_and_versions_answer_as_label_studio_wants(client):
@@ -119,9 +115,6 @@ def test_huge_bodies_and_label_configs_are_refused(world, tmp_path):
     assert world.services.projects.all() == []
 
 
-# --- the webhook
-
-
 def test_events_with_the_secret_are_taken(client, world, secret):
     answer = client.post("/webhook", json=CREATED, headers=secret)
     assert answer.status_code == 202 and world.jobs.backlog() == 1 and world.jobs.names() == ["absorb"]
@@ -158,9 +151,6 @@ def test_a_dead_queue_is_a_quick_503(client, world, secret):
     answer = client.post("/webhook", json=CREATED, headers=secret)
     assert answer.status_code == 503 and answer.headers["Retry-After"] and "Redis" in answer.json["error"]
     assert client.get("/health").status_code == 200
-
-
-# --- who may call
 
 
 PROTECTED = ["/", "/versions", "/api/projects", "/api/strategies"]
@@ -201,106 +191,6 @@ def test_a_form_cannot_change_anything(client, world):
     path = f"/api/projects/{LS_ID}/strategy"
     assert client.put(path, data='{"name": "random"}', content_type="text/plain").status_code == 415
     assert world.project.strategy.name == "auto"
-
-
-# --- our API
-
-
-def test_status_queue_and_tasks_are_served(client, world):
-    world.connect(12)
-    world.embed_all()
-    served = world.rank()
-    assert [p["project"] for p in client.get("/api/projects").json] == [LS_ID]
-    assert client.get(f"/api/projects/{LS_ID}").json["live"]["remaining"] == len(served)
-    assert [i["task"] for i in client.get(f"/api/projects/{LS_ID}/queue?limit=3").json] == served[:3]
-    assert len(client.get(f"/api/projects/{LS_ID}/tasks?state=embedded&limit=5").json) == 5
-
-
-def test_strategies_are_listed_with_their_parameters(client):
-    cards = {card["name"]: card for card in client.get("/api/strategies").json}
-    assert {"random", "margin", "auto"} <= set(cards) and cards["margin"]["needs"] == ["probs"]
-    assert all(card["summary"] and isinstance(card["params"], dict) for card in cards.values())
-
-
-def test_the_strategy_is_switched_or_stays(client, world):
-    world.connect(3)
-    path = f"/api/projects/{LS_ID}/strategy"
-    assert client.put(path, json={"name": "random"}).json == {"name": "random", "params": {}}
-    for body in ({"name": "margn"}, {"name": "random", "params": {"x": 1}}, {"nam": 1}, {"name": "random", "z": 1}):
-        assert client.put(path, json=body).status_code == 400
-    assert world.project.strategy.name == "random"
-
-
-def test_failed_tasks_are_listed_and_retried(client, world):
-    world.connect(3)
-    world.services.tasks.finish(world.project.id, {}, {1: "truncated", 2: "no image"})
-    failed = client.get(f"/api/projects/{LS_ID}/tasks?state=failed").json
-    assert [(t["id"], t["reason"]) for t in failed] == [(1, "truncated"), (2, "no image")]
-    world.asked()
-    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={"ids": [1]}).json == {"retried": 1}
-    assert "embed" in world.jobs.names()
-    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={}).json == {"retried": 1}
-    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={"ids": ["1"]}).status_code == 400
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("get", "/nowhere", 404),
-        ("get", "/setup", 405),
-        ("get", "/api/projects/77", 404),
-        ("get", "/api/projects/x", 404),
-        ("get", "/api/projects/99999999999999999999", 404),
-        ("get", f"/api/projects/{LS_ID}/tasks?state=odd", 400),
-        ("get", f"/api/projects/{LS_ID}/queue?limit=-1", 400),
-    ],
-)
-def test_every_error_is_json(client, world, method, path, status):
-    world.connect(1)
-    answer = getattr(client, method)(path)
-    assert answer.status_code == status and answer.json["error"]
-
-
-def test_our_own_mistake_is_a_500_with_an_id_that_is_in_the_log(client, world, monkeypatch, capsys):
-    world.connect(1)
-    monkeypatch.setattr(world.services.rankings, "live", lambda project: 1 / 0, raising=False)
-    answer = client.get(f"/api/projects/{LS_ID}")
-    assert answer.status_code == 500 and "ZeroDivision" not in answer.text
-    assert answer.json["id"] in answer.json["error"]
-    logged = capsys.readouterr()
-    assert answer.json["id"] in logged.out + logged.err and "ZeroDivisionError" in logged.out + logged.err
-
-
-def test_a_reason_phrase_is_one_line_of_latin_1():
-    assert reason("a\r\nSet-Cookie: x\n\tb") == "a Set-Cookie: x b"
-    assert reason("über ‘auto’") == "über ?auto?"
-    assert len(reason("x" * 999)) == 300 and reason("\n") == "Error"
-
-
-# --- the page
-
-
-def test_the_page_says_how_to_connect_and_then_how_things_stand(client, world):
-    empty = client.get("/")
-    assert (
-        "labelqueue connect PROJECT" in empty.text and "default-src 'none'" in empty.headers["Content-Security-Policy"]
-    )
-    world.connect(12)
-    assert "none: run" in client.get("/").text and "Digits" in client.get("/").text
-    world.jobs.down = True
-    assert "does not answer" in client.get("/").text
-
-
-def test_the_page_escapes_titles(client, world):
-    world.ls.add_project(LS_ID, 0, title="<script>alert(1)</script>")
-    client.post("/setup", json=SETUP)
-    from backend.core import sync
-
-    sync.reconcile(world.services, world.project.id, full=True)
-    assert "<script>" not in client.get("/").text and "&lt;script&gt;" in client.get("/").text
-
-
-# --- how quick
 
 
 def test_health_setup_and_webhook_are_quick(client, world, secret):

@@ -1,4 +1,4 @@
-"""What the use cases need of the world; each is implemented in `backend/adapters` and faked in `tests/fakes.py`."""
+"""What the use cases need of the world; each is implemented in `backend/adapters` and faked in `tests/fakes`."""
 
 from backend.core.ports.features import FeatureSets, FeatureStore
 from backend.core.ports.jobs import Clock, Jobs

@@ -1,24 +1,13 @@
-"""One fake a port: small, in memory, true to what the real one was seen to do. State is not faked (SQLite is quick)."""
+"""Label Studio in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from backend.core.domain import (
     Annotation,
-    Backbone,
-    Embedded,
-    Failed,
-    FeatureBatch,
-    FeatureTable,
-    Guess,
-    Guesses,
-    JobView,
     LabelConfig,
     Prediction,
     RemoteBackend,
@@ -26,26 +15,16 @@ from backend.core.domain import (
     RemoteTask,
     RemoteWebhook,
     Server,
-    WorkerView,
 )
-from backend.core.errors import LabelStudioDown, LabelStudioError, LabelStudioRefused, QueueDown
-from backend.core.training import TrainingOrder, TrainingState
+from backend.core.errors import LabelStudioDown, LabelStudioError, LabelStudioRefused
 
 CONFIG = LabelConfig("image", "digit", "img", ("zero", "one", "two"), True)
+
+
 LABEL_CONFIG = (
     '<View><Image name="img" value="$image"/><Choices name="digit" toName="img" choice="single">'
     '<Choice value="zero"/><Choice value="one"/><Choice value="two"/></Choices></View>'
 )
-
-
-@dataclass
-class FixedClock:
-    """Stands still until told."""
-
-    time: float = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
 
 
 @dataclass
@@ -197,170 +176,3 @@ class FakeLabelStudio:
         self._called("delete_webhook")
         for hooks in self.hooks.values():
             hooks[:] = [hook for hook in hooks if hook.id != webhook]
-
-
-@dataclass
-class FakeJobs:
-    """Remembers what was submitted; a key waits until `names` is read. `down`: Redis does not answer."""
-
-    submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    waiting: set[str] = field(default_factory=set)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    hits: set[str] = field(default_factory=set)
-    views: list[JobView] = field(default_factory=list)
-    crew: list[WorkerView] = field(default_factory=list)
-    last_progress: tuple[int, int] = (0, 0)
-    down: bool = False
-
-    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
-        self.ping()
-        if key in self.waiting:
-            return False
-        self.waiting.add(key)
-        self.submitted.append((name, arguments))
-        return True
-
-    def names(self) -> list[str]:
-        """Names of what was submitted since the last call; all of it counts as done."""
-        names = [name for name, _ in self.submitted]
-        self.submitted.clear()
-        self.waiting.clear()
-        return names
-
-    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
-        self.ping()
-        self.events += [dict(event) for event in events]
-
-    @contextmanager
-    def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:
-        taken = self.events[:limit]
-        yield taken
-        del self.events[: len(taken)]
-
-    def backlog(self) -> int:
-        self.ping()
-        return len(self.events)
-
-    def progress(self, done: int, total: int) -> None:
-        self.last_progress = (done, total)
-
-    def jobs(self) -> list[JobView]:
-        self.ping()
-        return self.views
-
-    def workers(self) -> list[WorkerView]:
-        self.ping()
-        return self.crew
-
-    def ping(self) -> None:
-        if self.down:
-            raise QueueDown("Redis does not answer at redis://fake; start it")
-
-    def hit(self, key: str, seconds: float) -> bool:
-        fresh = key not in self.hits
-        self.hits.add(key)
-        return fresh
-
-
-@dataclass
-class FakeEmbedder:
-    """A vector per task from its id; images whose reference holds "broken" fail; `die_after` raises midway."""
-
-    dims: int = 8
-    die_after: int | None = None
-    embedded: list[int] = field(default_factory=list)
-    name: str = "fake"
-    gap: float = 3.0  # from the origin to each cluster
-    noise: float = 0.1
-
-    @property
-    def backbone(self) -> Backbone:
-        return Backbone(self.name, "0123456789abcdef", self.dims, 32)
-
-    @property
-    def device(self) -> str:
-        return "cpu"
-
-    def vector(self, task: int) -> Any:
-        """One of three clusters, by task id modulo 3."""
-        made = np.random.default_rng(task).normal(0, self.noise, self.dims)
-        made[task % 3] += self.gap
-        return made.astype(np.float16)
-
-    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
-        for count, (task, image) in enumerate(items):
-            if self.die_after is not None and count >= self.die_after:
-                raise RuntimeError("killed")
-            self.embedded.append(task)
-            if "broken" in image:
-                yield Failed(task, "the image is truncated")
-            else:
-                yield Embedded(task, self.vector(task), f"{task:064x}")
-
-
-@dataclass
-class FakeTrainer:
-    """Trains `per_slice` epochs a call and names a checkpoint; `orders` is what it was told."""
-
-    total: int = 4
-    per_slice: int = 2
-    orders: list[TrainingOrder] = field(default_factory=list)
-    done: dict[str, int] = field(default_factory=dict)
-    dropped: list[str] = field(default_factory=list)
-
-    def slice(self, order: TrainingOrder, *, seconds: float, cancelled: Callable[[], bool]) -> TrainingState:
-        self.orders.append(order)
-        reached = min(self.done.get(order.run, 0) + self.per_slice, self.total)
-        self.done[order.run] = reached
-        epochs = [{"loss": 1.0, "held_out_loss": 1.0, "accuracy": 0.5, "seconds": 3.0}] * reached
-        return TrainingState(tuple(epochs), self.total, reached == self.total, f"{order.run}.safetensors")
-
-    def drop(self, run: str) -> None:
-        self.dropped.append(run)
-
-
-@dataclass
-class FakeFeatures:
-    """Features in a dict."""
-
-    stored: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
-    guesses: dict[int, Guesses] = field(default_factory=dict)
-    appended: list[int] = field(default_factory=list)
-    loaded: int = 0  # how often whole tables were read
-
-    def append(self, project: int, version: int, batch: FeatureBatch) -> None:
-        self.appended += batch.task_ids.tolist()
-        self.stored.setdefault((project, version), {}).update(zip(batch.task_ids.tolist(), batch.vectors, strict=True))
-
-    def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]:
-        return set(task_ids) & set(self.stored.get((project, version), {}))
-
-    def ids(self, project: int, version: int) -> Any:
-        return np.array(sorted(self.stored.get((project, version), {})), np.int64)
-
-    def load(self, project: int, version: int) -> FeatureTable:
-        self.loaded += 1
-        rows = sorted(self.stored.get((project, version), {}).items())
-        ids = np.array([task for task, _ in rows], np.int64)
-        return FeatureTable(ids, np.stack([v for _, v in rows]) if rows else np.zeros((0, 0), np.float16))
-
-    def remove(self, project: int, version: int, task_ids: Sequence[int]) -> None:
-        for task in task_ids:
-            self.stored.get((project, version), {}).pop(task, None)
-
-    def optimize(self, project: int, version: int) -> None:
-        return None
-
-    def write_guesses(self, project: int, guesses: Guesses) -> None:
-        self.guesses[project] = guesses
-
-    def read_guesses(self, project: int, task_ids: Sequence[int]) -> dict[int, Guess]:
-        kept = self.guesses.get(project)
-        if kept is None:
-            return {}
-        place = {task: row for row, task in enumerate(kept.task_ids.tolist())}
-        return {
-            task: Guess(kept.names[kept.classes[place[task]]], float(kept.confidence[place[task]]))
-            for task in task_ids
-            if task in place
-        }

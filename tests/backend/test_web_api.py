@@ -1,0 +1,127 @@
+"""Our API and the page: JSON for programs, one page for people, and every error in words."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from backend.settings import Settings
+from backend.web import create_app
+from backend.web.errors import reason
+from tests.backend.world import KEY, LS_ID, World
+from tests.fakes import LABEL_CONFIG
+
+SETUP = {"project": KEY, "schema": LABEL_CONFIG, "hostname": "http://evil", "access_token": "stolen-token"}
+BASIC = {"Authorization": "Basic " + base64.b64encode(b"ls:pw").decode()}
+START = {"action": "START_TRAINING", "project": {"id": LS_ID}}
+CREATED = {
+    "action": "ANNOTATION_CREATED",
+    "project": {"id": LS_ID},
+    "annotation": {"id": 1, "task": 1, "result": [], "updated_at": "2026-01-01T00:00:00Z"},
+}
+
+
+def settings(tmp_path, **given):
+    return Settings(home=tmp_path, host="127.0.0.1", public_url="http://127.0.0.1:9090", **given)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+@pytest.fixture
+def client(world, tmp_path):
+    return create_app(world.services, settings(tmp_path)).test_client()
+
+
+def test_status_queue_and_tasks_are_served(client, world):
+    world.connect(12)
+    world.embed_all()
+    served = world.rank()
+    assert [p["project"] for p in client.get("/api/projects").json] == [LS_ID]
+    assert client.get(f"/api/projects/{LS_ID}").json["live"]["remaining"] == len(served)
+    assert [i["task"] for i in client.get(f"/api/projects/{LS_ID}/queue?limit=3").json] == served[:3]
+    assert len(client.get(f"/api/projects/{LS_ID}/tasks?state=embedded&limit=5").json) == 5
+
+
+def test_strategies_are_listed_with_their_parameters(client):
+    cards = {card["name"]: card for card in client.get("/api/strategies").json}
+    assert {"random", "margin", "auto"} <= set(cards) and cards["margin"]["needs"] == ["probs"]
+    assert all(card["summary"] and isinstance(card["params"], dict) for card in cards.values())
+
+
+def test_the_strategy_is_switched_or_stays(client, world):
+    world.connect(3)
+    path = f"/api/projects/{LS_ID}/strategy"
+    assert client.put(path, json={"name": "random"}).json == {"name": "random", "params": {}}
+    for body in ({"name": "margn"}, {"name": "random", "params": {"x": 1}}, {"nam": 1}, {"name": "random", "z": 1}):
+        assert client.put(path, json=body).status_code == 400
+    assert world.project.strategy.name == "random"
+
+
+def test_failed_tasks_are_listed_and_retried(client, world):
+    world.connect(3)
+    world.services.tasks.finish(world.project.id, {}, {1: "truncated", 2: "no image"})
+    failed = client.get(f"/api/projects/{LS_ID}/tasks?state=failed").json
+    assert [(t["id"], t["reason"]) for t in failed] == [(1, "truncated"), (2, "no image")]
+    world.asked()
+    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={"ids": [1]}).json == {"retried": 1}
+    assert "embed" in world.jobs.names()
+    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={}).json == {"retried": 1}
+    assert client.post(f"/api/projects/{LS_ID}/tasks/retry", json={"ids": ["1"]}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/nowhere", 404),
+        ("get", "/setup", 405),
+        ("get", "/api/projects/77", 404),
+        ("get", "/api/projects/x", 404),
+        ("get", "/api/projects/99999999999999999999", 404),
+        ("get", f"/api/projects/{LS_ID}/tasks?state=odd", 400),
+        ("get", f"/api/projects/{LS_ID}/queue?limit=-1", 400),
+    ],
+)
+def test_every_error_is_json(client, world, method, path, status):
+    world.connect(1)
+    answer = getattr(client, method)(path)
+    assert answer.status_code == status and answer.json["error"]
+
+
+def test_our_own_mistake_is_a_500_with_an_id_that_is_in_the_log(client, world, monkeypatch, capsys):
+    world.connect(1)
+    monkeypatch.setattr(world.services.rankings, "live", lambda project: 1 / 0, raising=False)
+    answer = client.get(f"/api/projects/{LS_ID}")
+    assert answer.status_code == 500 and "ZeroDivision" not in answer.text
+    assert answer.json["id"] in answer.json["error"]
+    logged = capsys.readouterr()
+    assert answer.json["id"] in logged.out + logged.err and "ZeroDivisionError" in logged.out + logged.err
+
+
+def test_a_reason_phrase_is_one_line_of_latin_1():
+    assert reason("a\r\nSet-Cookie: x\n\tb") == "a Set-Cookie: x b"
+    assert reason("über ‘auto’") == "über ?auto?"
+    assert len(reason("x" * 999)) == 300 and reason("\n") == "Error"
+
+
+def test_the_page_says_how_to_connect_and_then_how_things_stand(client, world):
+    empty = client.get("/")
+    assert (
+        "labelqueue connect PROJECT" in empty.text and "default-src 'none'" in empty.headers["Content-Security-Policy"]
+    )
+    world.connect(12)
+    assert "none: run" in client.get("/").text and "Digits" in client.get("/").text
+    world.jobs.down = True
+    assert "does not answer" in client.get("/").text
+
+
+def test_the_page_escapes_titles(client, world):
+    world.ls.add_project(LS_ID, 0, title="<script>alert(1)</script>")
+    client.post("/setup", json=SETUP)
+    from backend.core import sync
+
+    sync.reconcile(world.services, world.project.id, full=True)
+    assert "<script>" not in client.get("/").text and "&lt;script&gt;" in client.get("/").text

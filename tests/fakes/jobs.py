@@ -1,0 +1,84 @@
+"""A work queue that remembers, and a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.core.domain import JobView, WorkerView
+from backend.core.errors import QueueDown
+
+
+@dataclass
+class FakeJobs:
+    """Remembers what was submitted; a key waits until `names` is read. `down`: Redis does not answer."""
+
+    submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    hits: set[str] = field(default_factory=set)
+    views: list[JobView] = field(default_factory=list)
+    crew: list[WorkerView] = field(default_factory=list)
+    last_progress: tuple[int, int] = (0, 0)
+    down: bool = False
+
+    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
+        self.ping()
+        if key in self.waiting:
+            return False
+        self.waiting.add(key)
+        self.submitted.append((name, arguments))
+        return True
+
+    def names(self) -> list[str]:
+        """Names of what was submitted since the last call; all of it counts as done."""
+        names = [name for name, _ in self.submitted]
+        self.submitted.clear()
+        self.waiting.clear()
+        return names
+
+    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        self.ping()
+        self.events += [dict(event) for event in events]
+
+    @contextmanager
+    def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:
+        taken = self.events[:limit]
+        yield taken
+        del self.events[: len(taken)]
+
+    def backlog(self) -> int:
+        self.ping()
+        return len(self.events)
+
+    def progress(self, done: int, total: int) -> None:
+        self.last_progress = (done, total)
+
+    def jobs(self) -> list[JobView]:
+        self.ping()
+        return self.views
+
+    def workers(self) -> list[WorkerView]:
+        self.ping()
+        return self.crew
+
+    def ping(self) -> None:
+        if self.down:
+            raise QueueDown("Redis does not answer at redis://fake; start it")
+
+    def hit(self, key: str, seconds: float) -> bool:
+        fresh = key not in self.hits
+        self.hits.add(key)
+        return fresh
+
+
+@dataclass
+class FixedClock:
+    """Stands still until told."""
+
+    time: float = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
