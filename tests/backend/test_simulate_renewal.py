@@ -1,4 +1,4 @@
-"""`labelqueue simulate` with a real renewal: the default backbone is fine-tuned, the folder embedded anew, and judged."""
+"""`labelqueue simulate` with a real renewal: the backbone is fine-tuned, the folder embedded anew, and judged."""
 
 from __future__ import annotations
 
