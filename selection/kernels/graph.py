@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import BadParameter, BadVector, FloatArray, IntArray
-from selection.kernels.blocks import blocks, tensor
+from selection.kernels.cosine import nearest_by_cosine
 
 Float32 = NDArray[np.float32]
-
-_GROUP = 32  # columns that share one maximum in the first pass of the top-k
-_QUERIES, _COLUMNS = 256, 1 << 16  # one tile of similarities
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,58 +128,6 @@ def fit_projection(features: FloatArray, dims: int, block: int = 8192) -> Projec
         scatter += centred.T @ centred  # float32 products of a block, float64 sum over blocks
     basis = np.linalg.eigh(scatter)[1][:, ::-1][:, :dims]  # ascending eigenvalues -> the largest first
     return Projection(raw.mean, scale, np.ascontiguousarray(basis, np.float32))
-
-
-def nearest_by_cosine(
-    queries: Float32, unit: Float32, k: int, *, skip_self: bool = False
-) -> tuple[NDArray[np.int32], Float32]:
-    """Exact k nearest unit rows of each query: (m, k) rows and (m, k) cosines, nearest first.
-
-    `skip_self`: query i is row i and is not its own neighbour (by row, not by place: copies stay neighbours).
-    One GEMM per tile of queries; the top k are sought only inside the k groups of 32 columns with the largest maxima,
-    which must hold them. Cost m n p, memory of one tile. Needs k <= n (k < n with `skip_self`).
-    """
-    import torch
-
-    n = len(unit)
-    rows, cosines = np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32)
-    if k == 0:
-        return rows, cosines
-    bank = tensor(unit).T
-    width = min(_COLUMNS, -(-n // _GROUP) * _GROUP)
-    sims = torch.empty((min(_QUERIES, len(queries)), width))
-    for some in blocks(len(queries), _QUERIES):
-        part = tensor(queries[some])
-        best, at = torch.empty((len(part), 0)), torch.empty((len(part), 0), dtype=torch.int64)
-        for wide in blocks(n, width):
-            tile = sims[: len(part)]
-            tile[:, wide.stop - wide.start :] = -2.0  # the padding stays below every cosine
-            for block in blocks(wide.stop - wide.start, 8192):  # small products stay in the cache
-                tile[:, block] = part @ bank[:, wide.start + block.start : wide.start + block.stop]
-            if skip_self:
-                first = max(some.start, wide.start)
-                own = torch.arange(first, max(first, min(some.stop, wide.stop)))
-                tile[own - some.start, own - wide.start] = -2.0
-            values, columns = _top(tile, min(k, width))
-            best, at = torch.cat([best, values], 1), torch.cat([at, columns + wide.start], 1)
-        best, order = best.topk(k, dim=1)
-        rows[some], cosines[some] = at.gather(1, order).numpy(), best.numpy()
-    return rows, np.clip(cosines, -1, 1)
-
-
-def _top(sims: Any, k: int) -> tuple[Any, Any]:
-    """Largest k of each row of (m, groups * 32): by group maxima first, then inside the winning groups."""
-    import torch
-
-    m, width = sims.shape
-    groups = width // _GROUP
-    if groups <= 2 * k:
-        return tuple(sims.topk(k, dim=1))
-    # Group g holds the columns g, g + groups, g + 2 groups ...: the maximum then runs along memory.
-    best = sims.view(m, _GROUP, groups).amax(1).topk(k, dim=1).indices  # (m, groups) -> (m, k)
-    columns = (best[:, None, :] + torch.arange(_GROUP)[:, None] * groups).view(m, _GROUP * k)
-    values, place = sims.gather(1, columns).topk(k, dim=1)
-    return values, columns.gather(1, place)
 
 
 def _normalised(rows: NDArray[np.int32], weights: Float32) -> tuple[IntArray, NDArray[np.int32], Float32]:

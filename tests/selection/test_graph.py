@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from selection.contract import BadParameter, BadVector
-from selection.kernels import graph as graph_kernel
-from selection.kernels.graph import SparseGraph, knn_graph, nearest_by_cosine
+from selection.kernels import cosine
+from selection.kernels.cosine import nearest_by_cosine
+from selection.kernels.graph import SparseGraph, knn_graph
 
 
 def draw(n: int, d: int = 12) -> np.ndarray:
@@ -46,8 +47,8 @@ def test_the_grouped_top_k_finds_what_a_sort_finds() -> None:
 
 def test_columns_in_several_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = knn_graph(draw(700), k=5)
-    monkeypatch.setattr(graph_kernel, "_COLUMNS", 96)
-    monkeypatch.setattr(graph_kernel, "_QUERIES", 50)
+    monkeypatch.setattr(cosine, "_COLUMNS", 96)
+    monkeypatch.setattr(cosine, "_QUERIES", 50)
     np.testing.assert_array_equal(knn_graph(draw(700), k=5).indices, whole.indices)
 
 
