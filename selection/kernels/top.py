@@ -10,7 +10,7 @@ from selection.kernels.blocks import blocks
 if TYPE_CHECKING:
     import torch
 
-_PAIRS = 1024  # pairs of a row and a center multiplied at once: they stay in the cache
+_PAIRS = 256  # pairs of a row and a center multiplied at once: they stay in the cache
 _MANY = 6  # candidates a row beyond which one float32 product is cheaper
 _LEAST = 64  # centers and dimensions under which there is nothing to gain
 
@@ -105,7 +105,7 @@ def _decide(
     value = torch.empty(len(row))
     for start in range(0, len(row), _PAIRS):
         some = slice(start, start + _PAIRS)
-        value[some] = (x[row[some]] * centers[center[some]]).sum(1)
+        value[some] = x.index_select(0, row[some]).mul_(centers.index_select(0, center[some])).sum(1)
     if bias is not None:
         value += bias[center]
     best = torch.full((len(x),), -torch.inf).scatter_reduce_(0, row, value, "amax")
