@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         repr=False,
     )
     storage_url: str = _setting(
-        "Folder or object store URL (s3://, gs://, az://) for features",
+        "Folder or object store URL (s3://, gs://, abfss://) for features and fine-tuned weights",
         lambda data: f"{data['home']}/features",
         repr=False,
     )

@@ -44,7 +44,7 @@ class Kept:
 
 
 class Checkpoints:
-    """Files below `storage_url`: a local folder, or a URL of an object store that pyarrow knows (s3://, gs://, abfs://).
+    """Files below `storage_url`: a local folder, or a URL of an object store that pyarrow knows (s3://, gs://, abfss://).
 
     Credentials of object stores come from their usual environment variables. What is read from one is copied to
     `cache` first (by default ~/.cache/labelqueue, or below XDG_CACHE_HOME).
@@ -143,12 +143,17 @@ class Checkpoints:
 def _open_remote(url: str) -> tuple[Any, str]:
     import pyarrow.fs
 
+    if url.startswith("az://"):
+        raise StorageError(
+            "fine-tuned weights cannot be kept under an az:// address, which does not name the account; give the same "
+            "place as STORAGE_URL=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/FOLDER: the features there stay valid"
+        )
     try:
         system, root = pyarrow.fs.FileSystem.from_uri(url)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors and OSErrors
         raise StorageError(
             f"checkpoints cannot be kept at {url.partition('://')[0]}://: {error}; "
-            "use a folder, s3://, gs:// or abfs:// as STORAGE_URL"
+            "use a folder, s3://, gs:// or abfss:// as STORAGE_URL"
         ) from error
     return system, root.rstrip("/")
 

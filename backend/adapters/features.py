@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class LanceFeatures:
-    """`ports.FeatureStore` below `storage_url`: a local folder, or a URL that Lance knows (s3://, gs://, az://).
+    """`ports.FeatureStore` below `storage_url`: a local folder, or a URL that Lance knows (s3://, gs://, abfss://).
 
     Credentials of object stores come from their usual environment variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT, ...).
     `cache_bytes` bounds the tables that `load` keeps; the latest used one is always kept. Safe for threads.
@@ -161,16 +161,21 @@ class LanceFeatures:
             if guesses.task_ids[at] == task
         }
 
-    def drop(self, project: int, newest_version: int) -> None:
-        """Delete everything of a project whose feature versions go up to `newest_version`; absent ones are skipped."""
-        names = ["guesses", *(f"features-v{version}" for version in range(newest_version + 1))]
-        with self._lock, self._errors("delete the project"):
+    def clear(self, project: int, version: int) -> None:
+        """Delete all features of this version; none is no error."""
+        self._drop(self._features(project, version))
+
+    def clear_guesses(self, project: int) -> None:
+        """Delete the project's guesses; none is no error."""
+        with self._lock:
             self._guesses.pop(project, None)
-            for name in names:
-                uri = f"{self._url}/p{project}/{name}.lance"
-                self._tables.pop(uri, None)
-                if _open(uri) is not None:
-                    lance.LanceDataset.drop(uri)
+        self._drop(f"{self._url}/p{project}/guesses.lance")
+
+    def _drop(self, uri: str) -> None:
+        with self._lock, self._errors("delete features"):
+            self._tables.pop(uri, None)
+            if _open(uri) is not None:
+                lance.LanceDataset.drop(uri)
 
     def _latest_guesses(self, project: int) -> Guesses | None:
         dataset = _open(f"{self._url}/p{project}/guesses.lance")

@@ -139,7 +139,7 @@ def _is_our_hook(services: Services, hook: RemoteWebhook) -> bool:
 
 
 def _forget(services: Services, project: Project) -> None:
-    dropped = services.tasks.keep_only(project.id, [])
-    if dropped:
-        services.features.remove(project.id, project.features_version, dropped)
+    for item in services.feature_sets.list(project.id):
+        services.features.clear(project.id, item.version)
+    services.features.clear_guesses(project.id)
     services.projects.remove(project.id)

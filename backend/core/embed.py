@@ -127,6 +127,7 @@ def _same_backbone(services: Services, project: Project, backbone: Backbone) -> 
         services.projects.update(project.id, backbone=backbone.tag)
         return True
     log.warning("backbone changed: embedding anew", project=project.id, before=project.backbone, now=backbone.tag)
-    services.feature_sets.begin_plain(project.id, backbone.tag, services.clock.now())
+    made = services.feature_sets.begin_plain(project.id, backbone.tag, services.clock.now())
+    services.features.clear(project.id, made.version)  # of a database before this one
     services.tasks.reset(project.id)
     return False

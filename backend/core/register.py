@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.core import strategy, tuning
 from backend.core.domain import LabelConfig, Project, Strategy
-from backend.core.errors import BadSetting, UnknownProject
+from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
 from backend.core.services import Services
 from backend.core.tuning import SETTINGS
 
@@ -51,6 +51,7 @@ def enroll(services: Services, ls_id: int, key: str, *, title: str, label_config
     )
     if project.id == before:
         return project
+    _clear(services, project)
     options = services.options
     services.projects.update(
         project.id,
@@ -59,6 +60,16 @@ def enroll(services: Services, ls_id: int, key: str, *, title: str, label_config
         preannotate=options.preannotate,
     )
     return services.projects.get(project.id)
+
+
+def _clear(services: Services, project: Project) -> None:
+    """A database that was lost counts from 1 again: what the store holds under the new number is another project's."""
+    try:
+        services.features.clear(project.id, project.features_version)
+        services.features.clear_guesses(project.id)
+    except LabelQueueError:
+        services.projects.remove(project.id)
+        raise
 
 
 def current_version(services: Services, project: Project) -> str:

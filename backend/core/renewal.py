@@ -99,6 +99,7 @@ def start(services: Services, project_id: int, method: Method | None = None) -> 
         held_out=held_out,
         at=services.clock.now(),
     )
+    services.features.clear(project_id, made.version)  # of a database before this one
     log.info("renewal started", project=project_id, version=made.version, method=chosen, labels=len(rows))
     nudge(services, made)
     return made

@@ -104,3 +104,9 @@ def test_a_file_holds_tensors_and_json_only(tmp_path: Path) -> None:
 def test_an_unknown_kind_of_storage_names_the_known_ones() -> None:
     with pytest.raises(StorageError, match="s3://, gs://"):
         Checkpoints("dbfs://x")
+
+
+def test_an_azure_address_without_an_account_is_told_the_form_that_features_and_weights_share() -> None:
+    with pytest.raises(StorageError, match="abfss://CONTAINER@ACCOUNT"):
+        Checkpoints("az://container/folder")
+    Checkpoints("abfss://container@account.dfs.core.windows.net/folder")

@@ -108,7 +108,7 @@ def test_disconnect_leaves_nothing_of_ours(world):
     project = world.project.id
     told = disconnect(world.services, LS_ID)
     assert world.ls.rows[LS_ID] == [] and [h.url for h in world.ls.hooks[LS_ID]] == ["http://other/webhook"]
-    assert world.services.projects.all() == [] and not world.features.present(project, 1, [1, 2, 3])
+    assert world.services.projects.all() == [] and not world.features.ids(project, 1).size
     assert any("backend" in line for line in told)
     with pytest.raises(UnknownProject):
         disconnect(world.services, LS_ID)

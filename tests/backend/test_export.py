@@ -171,6 +171,7 @@ def test_the_card_tells_counts_figures_and_limits(made):
         "## Limits",
         "`auto`",
         "1 skipped",
+        "differ by up to 0.015",
     ):
         assert expected in text, expected
     assert report["kind"] == "linear"

@@ -50,7 +50,8 @@ def test_a_project_without_features_is_empty(tmp_path: Path) -> None:
     assert store.present(1, 1, [1]) == set() and store.read_guesses(1, [1]) == {}
     store.remove(1, 1, [1])
     store.optimize(1, 1)
-    store.drop(1, 1)
+    store.clear(1, 1)
+    store.clear_guesses(1)
     store.append(1, 1, FeatureBatch(np.empty(0, np.int64), np.empty((0, 4), np.float16), []))
     assert list(tmp_path.iterdir()) == []
 
@@ -96,17 +97,19 @@ def test_a_warm_reader_sees_what_a_cold_one_sees(tmp_path: Path, seed: int) -> N
     np.testing.assert_array_equal(cold.vectors, table.vectors)
 
 
-def test_versions_and_projects_are_apart_and_a_dropped_project_is_gone(tmp_path: Path) -> None:
+def test_versions_and_projects_are_apart_and_a_cleared_version_is_gone(tmp_path: Path) -> None:
     store = LanceFeatures(str(tmp_path))
     store.append(1, 1, batch([1]))
     store.append(1, 2, batch([2], dims=8))
     store.append(2, 1, batch([3]))
     store.write_guesses(1, Guesses(1, ("a",), np.array([1]), np.array([0], np.int32), np.array([1], np.float32)))
     assert store.load(1, 2).vectors.shape == (1, 8) and store.load(2, 1).task_ids.tolist() == [3]
-    store.drop(1, 2)
-    assert len(store.load(1, 1).task_ids) == len(store.load(1, 2).task_ids) == 0
+    store.clear(1, 1)
+    assert len(store.load(1, 1).task_ids) == 0 and len(store.load(1, 2).task_ids) == 1
+    assert store.read_guesses(1, [1]) != {}
+    store.clear_guesses(1)
     assert store.read_guesses(1, [1]) == {} and store.load(2, 1).task_ids.tolist() == [3]
-    store.append(1, 1, batch([8]))
+    store.append(1, 1, batch([8], dims=8))  # another backbone may come after
     assert store.load(1, 1).task_ids.tolist() == [8]
 
 

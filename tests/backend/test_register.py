@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.core import strategy
-from backend.core.domain import Strategy
-from backend.core.errors import BadSetting
+from backend.core import strategy, sync
+from backend.core.domain import RemoteTask, Strategy
+from backend.core.errors import BadSetting, StorageError
 from backend.core.register import TITLE, register
-from tests.backend.world import KEY, World
-from tests.fakes import LABEL_CONFIG
+from tests.backend.world import KEY, LS_ID, World
+from tests.fakes import LABEL_CONFIG, FakeFeatures
 
 
 @pytest.fixture
@@ -78,3 +78,30 @@ def test_a_project_refused_for_its_extra_params_is_not_connected(world: World) -
 def test_a_malformed_project_key_is_refused(world: World, key: str) -> None:
     with pytest.raises(BadSetting, match="form <id>"):
         register(world.services, key, LABEL_CONFIG)
+
+
+def test_after_a_lost_database_nothing_of_another_project_is_ranked_under_the_same_number(tmp_path: Path) -> None:
+    features = FakeFeatures()
+    for name, ids in (("before", [1, 2, 1000]), ("after", range(1, 31))):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name, features=features)
+        world.ls.add_project(LS_ID)
+        world.ls.put(LS_ID, [RemoteTask(task, f"/data/upload/{task}.png", (), 10.0) for task in ids])
+        register(world.services, KEY, LABEL_CONFIG)
+        sync.reconcile(world.services, world.project.id, full=True)
+        world.embed_all()
+        world.rank()
+    ranking = world.services.rankings.latest(world.project.id)
+    assert ranking is not None and {pick.task_id for pick in ranking.picks} == set(range(1, 31))
+
+
+def test_a_store_that_is_away_leaves_no_half_connected_project(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise StorageError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.features, "clear", away)
+        with pytest.raises(StorageError):
+            register(world.services, KEY, LABEL_CONFIG)
+    assert world.services.projects.all() == []
+    assert register(world.services, KEY, LABEL_CONFIG) == TITLE

@@ -40,6 +40,12 @@ class FakeFeatures:
         for task in task_ids:
             self.stored.get((project, version), {}).pop(task, None)
 
+    def clear(self, project: int, version: int) -> None:
+        self.stored.pop((project, version), None)
+
+    def clear_guesses(self, project: int) -> None:
+        self.guesses.pop(project, None)
+
     def optimize(self, project: int, version: int) -> None:
         return None
 
