@@ -1,43 +1,66 @@
-"""Exact nearest neighbours among some rows, in blocks."""
+"""Exact distances to the nearest rows of a group, in blocks."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection.contract import FloatArray, IntArray
-from selection.kernels.blocks import block_rows, blocks, tensor
+from selection.contract import IntArray
+from selection.kernels.blocks import block_rows, blocks
 
-
-def nearest_neighbors(
-    features: FloatArray, k: int, *, among: IntArray | None = None, device: str = "cpu"
-) -> tuple[IntArray, NDArray[np.float32]]:
-    """The k nearest other rows of each row: (positions (n, k), squared distances (n, k)), nearest first.
-
-    among : ascending positions that may be neighbours, (m,); all where None. A row is left out of its own list by
-    its position, not by distance 0, so that a copy of it counts. k must be at most m - 1.
-    Cost: n m d multiply-adds, memory of one block of m columns.
-    """
+if TYPE_CHECKING:
     import torch
 
-    n = len(features)
+Float32 = NDArray[np.float32]
+
+
+def neighbor_distances(x: torch.Tensor, k: int, *, among: IntArray | None = None) -> Float32:
+    """Squared distances from each row of x (n, d) to its k nearest other rows, ascending: (n, k).
+
+    x : float32, about its mean, as a common offset costs digits. among : ascending positions that may be neighbours,
+    (m,); all where None. A row is left out of its own list by its position, not by distance 0, so that a copy of it
+    counts. k must be at most m - 1. Cost: n m d multiply-adds (half of that on a CPU where one block holds all pairs:
+    numpy knows a product with its own transpose), memory of one block of m columns.
+    """
+    n = len(x)
     among = np.arange(n) if among is None else among
     if not 0 <= k < max(len(among), 1):
         raise ValueError(f"k={k} neighbours of {len(among)} rows: k must be between 0 and one less than the rows")
-    index, squared = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+    out = np.empty((n, k), np.float32)
     if k == 0:
-        return index, squared
-    everyone = len(among) == n
-    others = tensor(features if everyone else features[among], device)
-    shift = others.mean(0)  # a common offset would cost digits of the distances
-    others = others - shift
-    norms = (others * others).sum(1)
-    for part in blocks(n, block_rows(4 * (len(among) + features.shape[1]))):
-        x = others[part] if everyone else tensor(features[part], device) - shift
-        d2 = torch.addmm(norms.unsqueeze(0), x, others.T, beta=1.0, alpha=-2.0)  # (b, d), (m, d) -> (b, m)
-        d2.add_(norms[part].unsqueeze(1) if everyone else (x * x).sum(1, keepdim=True)).clamp_(min=0.0)
+        return out
+    others = x if len(among) == n else x[_places(among, x)]
+    norms = (x * x).sum(1)
+    near = norms[_places(among, x)]
+    for part in blocks(n, block_rows(4 * len(among))):
+        d2 = _products(x[part], others)  # (b, d), (m, d) -> (b, m)
+        d2.mul_(-2.0).add_(norms[part].unsqueeze(1)).add_(near)
         own = np.flatnonzero((among >= part.start) & (among < part.stop))
-        d2[torch.from_numpy(among[own] - part.start), torch.from_numpy(own)] = torch.inf
-        low, at = d2.topk(k, dim=1, largest=False, sorted=True)
-        index[part], squared[part] = among[at.cpu().numpy()], low.cpu().numpy()
-    return index, squared
+        d2[_places(among[own] - part.start, x), _places(own, x)] = float("inf")
+        out[part] = _smallest(d2, k)
+    return np.maximum(out, 0.0)
+
+
+def _places(rows: IntArray, like: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(rows).to(like.device)
+
+
+def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    if left.device.type == "cpu" and left.data_ptr() == right.data_ptr() and left.shape == right.shape:
+        rows = left.numpy()
+        return torch.from_numpy(rows @ rows.T)
+    return left @ right.T
+
+
+def _smallest(d2: torch.Tensor, k: int) -> Float32:
+    """The k smallest of each row, ascending; numpy's partition is several times faster than torch's on a CPU."""
+    if d2.device.type != "cpu":
+        low: Float32 = d2.topk(k, dim=1, largest=False).values.cpu().numpy()
+        return low
+    return np.asarray(np.sort(np.partition(d2.numpy(), k - 1, axis=1)[:, :k], axis=1))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
 from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
+from selection.kernels.blocks import tensor
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
 from selection.registry import register
+
+if TYPE_CHECKING:
+    import torch
 
 
 @register("typiclust", tags={"geometric", "conditions"})
@@ -90,16 +95,12 @@ class TypiClust:
         scores: NDArray[np.float64],
     ) -> IntArray:
         """The first `count` candidates of `group`; writes the typicalities of its rows into `scores`."""
-        from selection.kernels.distances import unit_rows
-        from selection.kernels.neighbors import nearest_neighbors
+        from selection.kernels.neighbors import neighbor_distances
 
-        x = features[group]  # (n_c, d), positions in the group from here on
-        if self.normalize:
-            x = unit_rows(x, device=self.device)
+        x = self._centred(features[group])  # (n_c, d), positions in the group from here on
         among = np.unique(np.linspace(0, len(group) - 1, min(len(group), self.references)).astype(np.int64))
         k = min(self.neighbors, len(among) // 2, len(among) - 1)
-        _, squared = nearest_neighbors(x, k, among=among, device=self.device)
-        near = np.sqrt(squared.astype(np.float64))  # (n_c, k)
+        near = np.sqrt(neighbor_distances(x, k, among=among).astype(np.float64))  # (n_c, k)
         mean = near.mean(1) if k else np.zeros(len(group))
         scores[group] = 1.0 / (mean + 1e-5)
         free = np.flatnonzero(~covered[group])
@@ -109,18 +110,44 @@ class TypiClust:
             ranked = _keep_apart(x, ranked, float(np.median(near[:, 0])), count)
         return group[ranked[:count]]
 
+    def _centred(self, rows: FloatArray) -> torch.Tensor:
+        """The rows of a group, of length 1 if asked, about their mean: float32 on the device."""
+        import torch
 
-def _keep_apart(x: FloatArray, ranked: IntArray, apart: float, count: int) -> IntArray:
+        x = tensor(rows, self.device)
+        if self.normalize:
+            x = torch.nn.functional.normalize(x, dim=1)
+        return x - x.mean(0)
+
+
+def _keep_apart(x: torch.Tensor, ranked: IntArray, apart: float, count: int) -> IntArray:
     """Move positions within `apart` of an earlier one behind the others; stop once `count` are sure."""
-    from selection.kernels.distances import exact_distances_to
-
+    squares = (x * x).sum(1)
+    close = np.zeros(len(x), bool)
     kept: list[int] = []
     held: list[int] = []
-    for at in ranked:
-        if kept and exact_distances_to(x[kept], x[at]).min() <= apart * apart:
-            held.append(int(at))
+    for row in ranked.tolist():
+        if close[row]:
+            held.append(row)
             continue
-        kept.append(int(at))
+        kept.append(row)
         if len(kept) >= count:
             break
+        close |= _within(x, squares, row, apart)
     return np.asarray((kept + held)[:count], np.int64)
+
+
+def _within(x: torch.Tensor, squares: torch.Tensor, row: int, apart: float) -> NDArray[np.bool_]:
+    """Which rows are at most `apart` from `row`: in float32, and by differences in float64 where rounding decides."""
+    import torch
+
+    from selection.kernels.distances import exact_distances_to
+
+    d2 = (squares + squares[row] - 2.0 * (x @ x[row])).cpu().numpy()
+    doubt = (x.shape[1] + 16) * 2.0**-22 * float(squares.max())
+    inside = d2 <= apart * apart
+    open_ = np.flatnonzero(np.abs(d2 - apart * apart) <= doubt)
+    if len(open_):
+        some = exact_distances_to(x[torch.from_numpy(open_).to(x.device)].cpu().numpy(), x[row].cpu().numpy())
+        inside[open_] = some <= apart * apart
+    return np.asarray(inside)
