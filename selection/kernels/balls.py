@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
+from selection.kernels import sieve
 from selection.kernels.blocks import blocks
 from selection.kernels.distances import unit_rows
+from selection.kernels.top import Halves, halve_blocks, shortlists
 
 if TYPE_CHECKING:
     import torch
 
-_LEAD = 64  # directions of the first look
+_LEAD = 63  # directions of the first look; with what they leave, 64 numbers a row
 _SAMPLE = 8192  # rows that choose those directions
 _TILE = (128, 16384)
+_PAIRS = 256  # pairs multiplied at once: their rows stay in the cache
 _DENSE = 0.02  # with more pairs than this in doubt a tile is multiplied out
 _NEAR = 2e-5  # similarities this close to the threshold are decided in float64
 
@@ -30,6 +33,10 @@ class Lists:
     pointers: IntArray
     columns: NDArray[np.int32]
 
+    def of(self, row: int) -> IntArray:
+        """The neighbours of one row: (m,)."""
+        return self.columns[self.pointers[row] : self.pointers[row + 1]].astype(np.int64)
+
     def degrees(self, rows: IntArray) -> IntArray:
         """For every row of the pool, in how many lists of `rows` it stands: (n,)."""
         counts = self.pointers[rows + 1] - self.pointers[rows]
@@ -40,9 +47,10 @@ class Lists:
 class Balls:
     """Which rows lie within `delta` (Euclidean, on unit rows) of given rows; a row is not in its own list.
 
-    The first look multiplies 64 leading directions only and adds the product of what they leave of both rows, which
-    bounds the similarity from above (Cauchy-Schwarz); pairs in doubt are evaluated in full, and those within rounding
-    of the threshold in float64. Cost of m rows: 2 m n 65 flops if the directions tell rows apart, at most 2 m n d.
+    The first look multiplies 63 leading directions only and adds the product of what they leave of both rows, which
+    bounds the similarity from above (Cauchy-Schwarz), in bfloat16 with a proven slack where the CPU multiplies it
+    (`kernels.sieve`); pairs in doubt are evaluated in full, and those within rounding of the threshold in float64. All
+    rows against all: each pair once. Cost of m rows: 2 m n 64 flops if the directions tell rows apart, at most 2 m n d.
     Memory: the unit rows, n d float32, and one tile.
     """
 
@@ -53,6 +61,7 @@ class Balls:
         self.unit = torch.from_numpy(unit_rows(features, device=device)).to(device)
         n, d = self.unit.shape
         self.lead: torch.Tensor | None = None
+        self.halves: Halves | None = None
         if d > 2 * _LEAD:
             sample = self.unit[:: max(1, n // _SAMPLE)]
             basis = torch.linalg.eigh((sample.T @ sample).double())[1][:, -_LEAD:].float()
@@ -61,6 +70,8 @@ class Balls:
                 seen = self.unit[part] @ basis
                 rest = (self.unit[part].square().sum(1) - seen.square().sum(1)).clamp_(min=0)
                 self.lead[part] = torch.cat([seen, rest.sqrt()[:, None]], 1)
+            if shortlists(device, torch.float32, _LEAD + 1, n):
+                self.halves = halve_blocks(self.lead)
 
     def degrees(self, rows: IntArray, delta: float) -> IntArray:
         """For every row of the pool, how many of `rows` lie within `delta` of it, itself not counted: (n,)."""
@@ -101,27 +112,55 @@ class Balls:
         return mask
 
     def _pairs(self, rows: IntArray, delta: float) -> Iterator[tuple[IntArray, IntArray]]:
-        """Pairs (one of `rows`, pool row) within `delta`, tile by tile."""
+        """Pairs (one of `rows`, pool row) within `delta`, tile by tile; `rows` distinct."""
         least = 1.0 - 0.5 * delta * delta  # d < delta on unit rows: similarity above this
-        for some in blocks(len(rows), _TILE[0]):
-            for part in blocks(len(self.unit), _TILE[1]):
-                left, right = self._tile(rows[some], part, least)
-                own = left != right
-                if own.any():
-                    yield left[own], right[own]
+        n = len(self.unit)
+        whole = len(rows) == n
+        for some in blocks(n if whole else len(rows), _TILE[0]):
+            own = np.arange(some.start, some.stop) if whole else rows[some]
+            first = some.start if whole else 0  # of each pair of a whole pool the lower row looks for the other
+            for part in blocks(n - first, _TILE[1]):
+                left, right = self._tile(own, slice(part.start + first, part.stop + first), least, whole)
+                if whole:
+                    left, right = np.concatenate([left, right]), np.concatenate([right, left])
+                if len(left):
+                    yield left, right
 
-    def _tile(self, rows: IntArray, part: slice, least: float) -> tuple[IntArray, IntArray]:
+    def _tile(self, rows: IntArray, part: slice, least: float, upper: bool) -> tuple[IntArray, IntArray]:
+        """Pairs of one tile, (row, column); `upper`: only those whose column is the higher row."""
         import torch
 
         at = torch.from_numpy(rows).to(self.device)
         if self.lead is not None:
-            bound = self.lead[at] @ self.lead[part].T  # (m, block)
-            left, right = _where(bound > least - _NEAR)
-            if len(left) <= _DENSE * bound.numel():
-                return self._decide(rows[left], right + part.start, None, least)
+            found = self._in_doubt(at, part, least)
+            if found is not None:
+                left, right = rows[found[0]], found[1] + part.start
+                asked = left < right if upper else left != right
+                return self._decide(left[asked], right[asked], None, least)
         sims = self.unit[at] @ self.unit[part].T
-        left, right = _where(sims > least - _NEAR)
-        return self._decide(rows[left], right + part.start, sims[left, right].cpu().numpy(), least)
+        row, column = _where(sims > least - _NEAR)
+        asked = rows[row] < column + part.start if upper else rows[row] != column + part.start
+        row, column = row[asked], column[asked]
+        places = torch.from_numpy(row).to(self.device), torch.from_numpy(column).to(self.device)
+        return self._decide(rows[row], column + part.start, sims[places].cpu().numpy(), least)
+
+    def _in_doubt(self, at: torch.Tensor, part: slice, least: float) -> tuple[IntArray, IntArray] | None:
+        """Places (in `at`, in `part`) that the leading directions cannot rule out, or None if they are many."""
+        assert self.lead is not None
+        most = _DENSE * len(at) * (part.stop - part.start)
+        if self.halves is not None:
+            some = Halves(self.halves.rows[at], self.halves.lost[at], self.halves.length[at])
+            moved = sieve.rounding(some, self.halves)
+            bars = np.full(len(at), least - _NEAR, np.float32)
+            if sieve.provable(bars, moved):
+                bits, maxima = sieve.products(some, self.halves.part(part))
+                bar = sieve.bar_of(bars, moved)
+                if (maxima >= bar[:, None]).sum() <= most:
+                    found = sieve.reaching(bits, maxima, bar)
+                    if len(found[0]) <= most:
+                        return found
+        left, right = _where(self.lead[at] @ self.lead[part].T > least - _NEAR)  # (m, block)
+        return (left, right) if len(left) <= most else None
 
     def _decide(
         self, left: IntArray, right: IntArray, sims: NDArray[Any] | None, least: float
@@ -130,9 +169,10 @@ class Balls:
 
         if sims is None:
             sims = np.empty(len(left), np.float32)
-            for part in blocks(len(left), 4096):
-                a, b = torch.from_numpy(left[part]), torch.from_numpy(right[part])
-                sims[part] = torch.einsum("md,md->m", self.unit[a], self.unit[b]).cpu().numpy()
+            a, b = torch.from_numpy(left).to(self.device), torch.from_numpy(right).to(self.device)
+            for part in blocks(len(left), _PAIRS if self.device == "cpu" else 1 << 16):
+                x = self.unit.index_select(0, a[part]).mul_(self.unit.index_select(0, b[part]))
+                sims[part] = x.sum(1).cpu().numpy()
         close = np.flatnonzero(np.abs(sims - least) <= _NEAR)
         inside = sims > least
         for part in blocks(len(close), 4096):

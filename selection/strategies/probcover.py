@@ -114,7 +114,8 @@ def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArra
             gains.append(int(degree[best]))
             radii.append(delta)
             free[best] = False
-            ball = np.append(balls.within(best, delta), best)
+            near = lists.of(best) if lists and not covered[best] else balls.within(best, delta)
+            ball = np.append(near, best)
             fresh = np.sort(ball[~covered[ball]])
             covered[fresh] = True
             degree -= lists.degrees(fresh) if lists else balls.degrees(fresh, delta)
