@@ -34,7 +34,8 @@ class ActiveFT:
     n d float32 for the unit rows, plus O(n).
 
     The fast form is `rows_per_step=8192, iterations=100`, optionally `precision="bfloat16"`: each step sees a fresh
-    draw of rows, no unit copy is kept, and the cost of a step does not depend on n; picks are others, of like quality.
+    draw of rows, no unit copy is kept, and the cost of a step does not depend on n. Picks are others and their loss is
+    higher (by 0.02 to 0.13 of 6, docs/benchmarks-selection.md); a probe's accuracy could not be told apart.
 
     iterations, rate : steps of Adam and its rate. temperature, balance : of the loss. batch : picks of one chunk.
     rows_per_step : rows of one step, 0 for all. precision : "float32", "float64" or, in the fast form, "bfloat16".
