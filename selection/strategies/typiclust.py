@@ -133,7 +133,7 @@ def _keep_apart(x: torch.Tensor, ranked: IntArray, apart: float, count: int) -> 
         kept.append(row)
         if len(kept) >= count:
             break
-        close |= _within(x, squares, row, apart)
+        close |= _within(x, squares, row, apart * (1 + 1e-5))  # the pair that set the median is within
     return np.asarray((kept + held)[:count], np.int64)
 
 
