@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
-from backend.adapters.state import StateDown, StateError, open_state
+from backend.adapters.state import StateDown, StateError, migrations, open_state
 from backend.adapters.state.tables import metadata
 from backend.core.errors import BadSetting
 
@@ -90,3 +92,34 @@ def test_sqlite_is_in_write_ahead_mode_and_enforces_references(tmp_path: Path):
         wait = connection.execute(text("PRAGMA busy_timeout")).scalar()
     state.close()
     assert (modes, wait) == (["wal", 1], 10_000)
+
+
+def test_a_database_of_the_schema_before_keeps_its_projects_and_heads(database_url):
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(database_url)
+    if engine.dialect.name == "sqlite":
+        Path(engine.url.database).parent.mkdir(parents=True)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(
+            text(
+                "INSERT INTO projects (ls_id, key, title, config, label_config, strategy, params, batch_size, "
+                "min_interval, preannotate, features_version, extra_params, strategy_changed_at, backbone) VALUES (7, "
+                '\'7.1\', \'t\', \'{"image_key": null, "from_name": null, "to_name": null, "classes": [], '
+                "\"single_choice\": false}', '', 'auto', '{}', 10, 5, true, 1, '', 1, '')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO heads (project, features_version, labels_digest, classes, report, created_at) "
+                "VALUES (1, 1, 'x', '[\"cat\"]', '{}', 1)"
+            )
+        )
+    engine.dispose()
+    state = open_state(database_url)
+    project = state.projects.by_ls_id(7)
+    head = state.rankings.latest_head(project.id)
+    assert project.before_preset == {} and head is not None and head.classes == ("cat",)
+    state.close()
