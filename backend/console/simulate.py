@@ -53,8 +53,9 @@ def simulate(
     """Replay labeled images as if nobody had labeled them: which strategy saves labels on this data?
 
     Ranking, learning and renewal are those of the live queue. Features of a folder are extracted once and kept.
+
     asvp-NAME trains and embeds for real, from 200 labels on and when the rule asks for it: on a CPU minutes for each
-    strategy and draw, so begin with few seeds; what was trained is kept, and the same command again takes seconds.
+    strategy and draw, so begin with few seeds. What was trained is kept: the same command again trains nothing.
 
     Example: labelqueue simulate photos/ --strategies auto,margin --rounds 20 --seeds 10 --out simulation/
     """
