@@ -39,7 +39,7 @@ def neighbor_distances(x: torch.Tensor, k: int, *, among: IntArray | None = None
         d2.mul_(-2.0).add_(norms[part].unsqueeze(1)).add_(near)
         own = np.flatnonzero((among >= part.start) & (among < part.stop))
         d2[_places(among[own] - part.start, x), _places(own, x)] = float("inf")
-        out[part] = _smallest(d2, k)
+        out[part] = smallest(d2, k).cpu().numpy()
     return np.maximum(out, 0.0)
 
 
@@ -58,9 +58,11 @@ def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return left @ right.T
 
 
-def _smallest(d2: torch.Tensor, k: int) -> Float32:
-    """The k smallest of each row, ascending; numpy's partition is several times faster than torch's on a CPU."""
-    if d2.device.type != "cpu":
-        low: Float32 = d2.topk(k, dim=1, largest=False).values.cpu().numpy()
-        return low
-    return np.asarray(np.sort(np.partition(d2.numpy(), k - 1, axis=1)[:, :k], axis=1))
+def smallest(values: torch.Tensor, k: int) -> torch.Tensor:
+    """The k smallest of each row, ascending: (m, t) -> (m, k), on the CPU by numpy's partition, as torch is slow."""
+    import torch
+
+    if values.device.type != "cpu":
+        return values.topk(k, dim=1, largest=False).values
+    low = values.numpy() if k == values.shape[1] else np.partition(values.numpy(), k - 1, axis=1)[:, :k]
+    return torch.from_numpy(np.sort(low, axis=1))

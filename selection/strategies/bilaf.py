@@ -42,7 +42,7 @@ class BiLAF:
     describe the pool alone. The ranking holds the cores in their selector's order, then the classes by D'Hondt.
     Classes of 256 rows and more are multiplied in float32, each distance once, and whatever rounding could decide is
     decided in float64; `precision="float32"` leaves the latter out. Random only through the core selector. Cost: its
-    own, + 2 n k d + 2 sum n_c^2 d flops; memory one class in float64 and float32 plus blocks.
+    own, + 2 n k d + 1.3 sum n_c^2 d flops; memory one class in float64 and float32 plus blocks.
 
     core : name of the selector of cores. cores : how many. inner : share of a class that makes one ring. removed :
     share dropped as noise. neighbors : of the density. penalty : p. compat : "corrected" or "official". precision : of
