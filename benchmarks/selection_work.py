@@ -27,7 +27,7 @@ def least_work(name: str, n: int, d: int, k: int) -> dict[str, float] | None:
 NOTES = {
     "activeft": "similarities in bfloat16, candidates decided in float32; picks compared after 6 steps from one start. "
     "Limit: 300 products of all rows with all centroids in bfloat16, one in float32 to hand out rows.",
-    "activeft-fast": "other picks than the exact form's, and a higher loss: see the table of `benchmarks.activeft_fast`.",
+    "activeft-fast": "other picks than the exact form's and a higher loss, see below.",
     "badge": "ratio by the slope of 12 picks of the published form, without its embedding. Limit: one reading a pick.",
     "coreset": "the published form here is one memory-bound pass (GEMV) a pick, by the slope of 200 picks. "
     "scikit-activeml's and Lightly's were not run here. Limit: one full product in float32, "

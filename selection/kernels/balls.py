@@ -171,8 +171,8 @@ class Balls:
             sims = np.empty(len(left), np.float32)
             a, b = torch.from_numpy(left).to(self.device), torch.from_numpy(right).to(self.device)
             for part in blocks(len(left), _PAIRS if self.device == "cpu" else 1 << 16):
-                x = self.unit.index_select(0, a[part]).mul_(self.unit.index_select(0, b[part]))
-                sims[part] = x.sum(1).cpu().numpy()
+                both = self.unit.index_select(0, a[part]).mul_(self.unit.index_select(0, b[part]))
+                sims[part] = both.sum(1).cpu().numpy()
         close = np.flatnonzero(np.abs(sims - least) <= _NEAR)
         inside = sims > least
         for part in blocks(len(close), 4096):

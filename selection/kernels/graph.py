@@ -82,11 +82,14 @@ class SparseGraph:
         return rows, np.maximum(cosines, 0) ** np.float32(self.power)
 
 
-def knn_graph(features: FloatArray, k: int = 15, dims: int = 128, power: float = 3.0) -> SparseGraph:
+def knn_graph(
+    features: FloatArray, k: int = 15, dims: int = 128, power: float = 3.0, device: str = "cpu"
+) -> SparseGraph:
     """Build the graph of a pool: standardise by the pool, PCA to `dims`, unit rows, k nearest by cosine.
 
     features : (n, d) float, finite. An edge stands if either end names the other; its weight is max(cos, 0) ** power.
     Copies of one row are neighbours of each other with weight 1: leave copies out first if they must not vote twice.
+    device : torch device that seeks the neighbours; the projection runs on the CPU.
 
     Raises `BadParameter` for k, dims < 1 or power <= 0, `BadVector` if a row is not finite. Cost n d^2 + n^2 dims,
     memory O(n (k + dims) + tile); `nearest_by_cosine` says how the top k are found.
@@ -96,7 +99,7 @@ def knn_graph(features: FloatArray, k: int = 15, dims: int = 128, power: float =
     projection = fit_projection(features, dims)
     unit = projection.apply(features)
     k = min(k, len(unit) - 1)
-    rows, cosines = nearest_by_cosine(unit, unit, max(k, 0), skip_self=True)
+    rows, cosines = nearest_by_cosine(unit, unit, max(k, 0), skip_self=True, device=device)
     weights = np.maximum(cosines, 0) ** np.float32(power)
     indptr, columns, values = _normalised(rows, weights)
     return SparseGraph(rows, weights, indptr, columns, values, unit, projection, power)

@@ -24,7 +24,7 @@ class GraphCover:
     Cost 2 n^2 dims flops for the graph, n neighbors keep steps for the walk, little a pick; memory O(n keep).
 
     neighbors, dims : of the graph. alpha : a, the share that walks on. steps : of the walk. keep : entries a row.
-    device : taken for uniformity; the walk runs on the CPU.
+    device : torch device that seeks the neighbours; the walk runs on the CPU.
     """
 
     neighbors: int = 15
@@ -50,7 +50,7 @@ class GraphCover:
         budget = min(budget, len(pool.candidates))
         if not budget:
             return Ranking(np.empty(0, np.int64), np.empty(0), [])
-        reach = reach_of(pool.features, self.neighbors, self.dims, self.alpha, self.steps, self.keep)
+        reach = reach_of(pool.features, self.neighbors, self.dims, self.alpha, self.steps, self.keep, self.device)
         rows, gains = cover_mass(reach, pool.covered, pool.labels == -1, budget)
 
         def say(at: int) -> str:
