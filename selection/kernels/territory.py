@@ -125,7 +125,7 @@ def _absorb(
     for part in blocks(len(rows), block_rows(8 * len(fresh))):
         some = rows[part]
         between = sketch.between(some, right, squares)
-        own = torch.arange(part.start, min(part.stop, len(fresh)), device=some.device)
+        own = torch.arange(part.start, max(part.start, min(part.stop, len(fresh))), device=some.device)
         between[own - part.start, own] = torch.inf
         least[some] = torch.minimum(least[some], between.amin(1))
         least[inner] = torch.minimum(least[inner], between.amin(0))

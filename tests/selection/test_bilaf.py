@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from selection import SKIPPED, BadParameter, Pool, create
+from selection.kernels.blocks import block_bytes
 from selection.kernels.boundary import Members, allot, dense_first, fit_quotas, two_nearest
 from selection.strategies.bilaf import BiLAF, _dense_part, _pick_all
 
@@ -40,6 +41,8 @@ def test_large_classes_are_decided_as_in_double_precision(seed: int, monkeypatch
     labels = np.full(1500, -1)
     labels[rng.choice(1500, 20, replace=False)] = 0
     quick = picks(BiLAF(), x, cores, 120, labels)
+    with block_bytes(1 << 15):
+        assert quick == picks(BiLAF(), x, cores, 120, labels)
     monkeypatch.setattr("selection.strategies.bilaf.LARGE", 10_000)
     assert quick == picks(BiLAF(), x, cores, 120, labels)
 
