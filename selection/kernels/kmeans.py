@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SAMPLE_PER_CLUSTER = 20
 SEEDS_PER_CLUSTER = 8
 SAMPLE_AT_LEAST = 4096
+_KEEP = 256 << 20  # bytes of rounded rows that are kept from one pass to the next
 _AT_ONCE = 8  # after the first draws, this part of the centers there is drawn together
 
 
@@ -64,7 +65,7 @@ def kmeans(
     sample = _rows(features[picked], unit, device)
     seeds = sample[:: max(1, len(sample) // max(SAMPLE_AT_LEAST, SEEDS_PER_CLUSTER * k))]
     centers = seeds[_spread_start(seeds, k, rng)].clone()
-    source = _Source(features, unit, device, block_bytes)
+    source = _Source(features, unit, device, block_bytes, kept={} if 2 * features.size <= _KEEP else None)
     small = _Source(features[picked], unit, device, block_bytes, sample, _halves_of(sample, k))
     for _ in range(sample_iterations + (iterations if whole else 0)):
         centers, moved = _lloyd(small, centers)
@@ -81,7 +82,10 @@ def kmeans(
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Rows of one k-means; `held` are they as float32 tensors, with `halves` of them, where several passes follow."""
+    """Rows of one k-means; `held` are they as float32 tensors, with `halves` of them, where several passes follow.
+
+    kept : the halves of each block from the first pass over all rows to the next.
+    """
 
     features: FloatArray
     unit: bool
@@ -89,6 +93,7 @@ class _Source:
     block_bytes: int | None
     held: torch.Tensor | None = None
     halves: Halves | None = None
+    kept: dict[int, Halves] | None = None
 
     def parts(self, k: int) -> list[slice]:
         n, d = self.features.shape
@@ -101,8 +106,16 @@ class _Source:
         """The largest x.c - |c|^2 / 2 of each row, and its center."""
         if centers.halves is None:
             return best_center(x, centers.rows, centers.bias, None)
-        halves = halve(x) if self.halves is None else self.halves.part(part)
-        return best_center(x, centers.rows, centers.bias, (halves, centers.halves))
+        return best_center(x, centers.rows, centers.bias, (self._halved(part, x), centers.halves))
+
+    def _halved(self, part: slice, x: torch.Tensor) -> Halves:
+        if self.halves is not None:
+            return self.halves.part(part)
+        if self.kept is None:
+            return halve(x)
+        if part.start not in self.kept:
+            self.kept[part.start] = halve(x)
+        return self.kept[part.start]
 
 
 @dataclass(frozen=True, slots=True)
