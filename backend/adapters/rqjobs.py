@@ -27,7 +27,7 @@ from backend.core.errors import QueueDown
 PREFIX = "labelqueue:"
 URGENT, PLAIN, EMBED = "labelqueue-urgent", "labelqueue", "labelqueue-embed"
 QUEUES = (URGENT, PLAIN, EMBED)
-"""A worker empties them in this order."""
+"""A worker looks at the first before each job; the others take turns."""
 
 FUNCTIONS = "backend.worker.jobs."
 MOST_EVENTS = 1_000_000

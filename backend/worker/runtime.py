@@ -106,6 +106,12 @@ class QueueWorker(SimpleWorker):
         error = one_line(self._error) if self._error else ""
         super().handle_job_failure(job, queue, started_job_registry, error)
 
+    def reorder_queues(self, reference_queue: Queue) -> None:
+        """Urgent jobs go first; the other queues take turns, so that looks at many projects cannot starve embedding."""
+        urgent, *others = self.queues
+        turn = [queue for queue in others if queue != reference_queue]
+        self._ordered_queues = [urgent, *turn, *(queue for queue in others if queue == reference_queue)]
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """First signal: finish the job, then stop. RQ arranges that a second one stops at once."""
         self._stopping.set()

@@ -76,6 +76,14 @@ def test_a_burst_runs_jobs_by_urgency_in_one_process_without_torch(workers):
     assert workers.jobs.jobs() == workers.jobs.workers() == []
 
 
+def test_plain_jobs_and_embedding_take_turns_so_that_neither_starves(workers):
+    for number in range(3):
+        workers.jobs.submit("quick", key=f"look:{number}", word=f"look {number}")
+        workers.jobs.submit("embed", key=f"embed:{number}", word=f"embed {number}")
+    assert workers.start("--burst").wait(30) == 0
+    assert workers.log() == ["look 0", "embed 0", "look 1", "embed 1", "look 2", "embed 2", "left"]
+
+
 def test_a_failure_is_shown_and_backs_off_and_the_worker_goes_on(workers):
     workers.jobs.submit("broken", key="x")
     workers.jobs.submit("quick", key="y", word="after")

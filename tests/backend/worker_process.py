@@ -41,7 +41,7 @@ def main(redis_url: str, folder: Path, burst: bool) -> None:
             time.sleep(0.01)
         say(f"done by {context.owner()}")
 
-    cast("dict[str, Any]", jobs.JOBS).update(quick=quick, broken=broken, slow=slow)
+    cast("dict[str, Any]", jobs.JOBS).update(quick=quick, embed=quick, broken=broken, slow=slow)
 
     def services() -> Services:
         state = open_state(f"sqlite:///{folder}/state.db")
