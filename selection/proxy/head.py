@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-BLOCK = 8192
+BLOCK = 1024  # rows that stay in the cache from their copy to their product
 SMALL = 300  # labels up to which float64 costs nothing
-MANY = 1500  # labels from which the search for a strength is narrow
+SPAN = 600  # labels up to which turning the rows into their own span costs less than it saves
+MANY = 900  # labels from which the search for a strength is narrow
 N_FOLDS = 5
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)
+MANY_STRENGTHS = (0.3, 0.1, 0.03, 0.01)
 USUAL_STRENGTH = 0.1
 """Strength while no label can be held out (each class has one label), and where few labels pull the choice to."""
 
@@ -199,25 +201,24 @@ def _rotate(
     m, d = features.shape
     rows = torch.cat([block for _, block in blocks(features, device)])
     rows = (rows - torch.from_numpy(mean).to(rows)) / torch.from_numpy(scale).to(rows)
-    if m <= d:
+    inputs, turn = rows, None
+    if m <= min(SPAN, d):
         values, basis = torch.linalg.eigh((rows @ rows.T).double())
         values, basis = (values, basis) if m <= SMALL else (values.float(), basis.float())
-        rows = rows.to(basis)
         keep = values > values[-1].clamp_min(1e-30) * 1e-6
         root = values[keep].sqrt()
-        inputs, turn = basis[:, keep] * root, rows.T @ (basis[:, keep] / root)  # (m, r), (d, r)
-        spectrum = values[keep] / m
-    else:
-        values, turn = torch.linalg.eigh(rows.T @ rows)
-        inputs, spectrum = rows @ turn, values.clamp_min(0) / m
+        inputs, turn = basis[:, keep] * root, rows.to(basis).T @ (basis[:, keep] / root)  # (m, r), (d, r)
+    gram = inputs.T @ inputs / m
     targets = torch.from_numpy(compact).to(inputs.device)
     masks = torch.from_numpy(folds[:, None] != np.arange(N_FOLDS)).to(inputs)
 
     def back(weights: Float64) -> Float64:
+        if turn is None:
+            return weights
         out: Float64 = (turn @ torch.from_numpy(weights).to(turn)).double().cpu().numpy()
         return out
 
-    return Problems(inputs, targets, masks, spectrum, int(compact.max()) + 1), back
+    return Problems(inputs, targets, masks, gram, int(compact.max()) + 1), back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,11 +241,10 @@ def _choose(problems: Problems, compact: IntArray, folds: IntArray, l2: float | 
         return _walk(problems, compact, folds, (l2,), start)
     if m <= MANY:
         return _walk(problems, compact, folds, STRENGTHS, start)
-    # two fifths of many labels tell strengths apart as well, for two fifths of the work
-    some = replace(problems, masks=problems.masks[:, :2])
-    found = _walk(some, compact, folds, STRENGTHS[2:], start[:, :2], patience=1)
-    again = found.weights.mean(1, keepdim=True).expand(-1, N_FOLDS, -1).contiguous()
-    return _walk(problems, compact, folds, (found.l2,), again)
+    # one fifth of many labels tells strengths apart as well; the folds start from nothing: none knows its own labels
+    one = replace(problems, masks=problems.masks[:, :1])
+    found = _walk(one, compact, folds, MANY_STRENGTHS, start[:, :1], patience=1, tolerance=1e-2, iterations=6)
+    return _walk(problems, compact, folds, (found.l2,), start, tolerance=5e-3, iterations=9)
 
 
 def _walk(
@@ -254,6 +254,8 @@ def _walk(
     strengths: tuple[float, ...],
     start: Tensor,
     patience: int = 2,
+    tolerance: float = 1e-3,
+    iterations: int = 60,
 ) -> _Choice:
     """From strong to weak, each fit starting from the last, until `patience` steps bring no gain."""
     import torch
@@ -267,7 +269,7 @@ def _walk(
     best: _Choice | None = None
     least, worse = np.inf, 0
     for strength in strengths:
-        start = solve(problems, strength, start)
+        start = solve(problems, strength, start, tolerance=tolerance, iterations=iterations)
         flat = start.reshape(r + 1, -1)
         logits = torch.addmm(flat[r], problems.inputs, flat[:r]).view(m, n_folds, -1)
         held_out = logits[row, column].double().cpu().numpy()
@@ -289,5 +291,7 @@ def _final(problems: Problems, choice: _Choice) -> Float64:
 
     everything = replace(problems, masks=problems.masks.new_ones((len(problems.masks), 1)))
     start = choice.weights.mean(1, keepdim=True)
-    out: Float64 = solve(everything, choice.l2, start, tolerance=1e-5)[:, 0].double().cpu().numpy()
+    tolerance, iterations = (1e-5, 60) if len(problems.inputs) <= MANY else (1e-3, 12)
+    weights = solve(everything, choice.l2, start, tolerance=tolerance, iterations=iterations)
+    out: Float64 = weights[:, 0].double().cpu().numpy()
     return out

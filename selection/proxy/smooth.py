@@ -12,9 +12,10 @@ from selection.kernels.graph import SparseGraph
 from selection.proxy.head import HeadFit, fit_linear, probabilities
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 STEPS = 2
-_smoothed: WeakKeyDictionary[SparseGraph, Float32] = WeakKeyDictionary()
+_smoothed: WeakKeyDictionary[SparseGraph, tuple[Float32, Float64, Float64]] = WeakKeyDictionary()
 
 
 def smoothed(graph: SparseGraph) -> Float32:
@@ -22,6 +23,11 @@ def smoothed(graph: SparseGraph) -> Float32:
 
     Kept as long as the graph lives: it depends on nothing else.
     """
+    return _prepared(graph)[0]
+
+
+def _prepared(graph: SparseGraph) -> tuple[Float32, Float64, Float64]:
+    """The smoothed rows, their mean and one scale for all directions: whitening would lift the noise of the last."""
     if graph not in _smoothed:
         degree = np.asarray(graph.matrix.sum(axis=1), np.float32).ravel()[:, None]
         rows = graph.unit
@@ -29,7 +35,10 @@ def smoothed(graph: SparseGraph) -> Float32:
             around = graph.propagate(rows) / np.where(degree > 0, degree, 1)
             rows = np.where(degree > 0, (rows + around) / 2, rows).astype(np.float32)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        _smoothed[graph] = (rows / np.where(norms > 1e-12, norms, 1)).astype(np.float32)
+        rows = (rows / np.where(norms > 1e-12, norms, 1)).astype(np.float32)
+        spread = float(np.sqrt(rows.var(axis=0, dtype=np.float64).mean()))
+        scale = np.full(rows.shape[1], spread if spread > 1e-12 else 1.0)
+        _smoothed[graph] = rows, rows.mean(axis=0, dtype=np.float64), scale
     return _smoothed[graph]
 
 
@@ -42,10 +51,6 @@ def fit_smooth(
     what was learnt (Correct & Smooth, Huang et al., ICLR 2021) was measured too and was 1 to 4 points lower
     from 5 to 50 labels a class; and here held-out labels are honest for nothing, as the smoothing sees no label.
     """
-    features = smoothed(graph)
-    mean = features.mean(axis=0, dtype=np.float64)
-    # one scale for all directions: whitening would lift the noise of the last ones
-    spread = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
-    scale = np.full(features.shape[1], spread if spread > 1e-12 else 1.0)
+    features, mean, scale = _prepared(graph)
     fit = fit_linear(features[rows], labels, n_classes, seed=seed, mean=mean, scale=scale, device=device)
     return probabilities(fit.head, features, device), fit

@@ -22,6 +22,7 @@ FLOOR = 1e-3
 ENOUGH = 30
 """Labels held out before they choose the reach."""
 MANY_COLUMNS = 128
+MANY = 1500  # labels of which half judge the other half as well
 USUAL_TEMPERATURE = 0.3
 """The student's shares are much flatter than its hits deserve; held-out labels correct this, with this as the prior."""
 
@@ -87,7 +88,7 @@ def fit_spread(graph: SparseGraph, rows: IntArray, labels: IntArray, folds: IntA
 
 def _groups(folds: IntArray, n_seen: int) -> IntArray:
     """Labels that flow together: the folds (merged while columns would be too many), and one more for the unjudged."""
-    n_folds = max(2, min(5, MANY_COLUMNS // n_seen - 1))
+    n_folds = 2 if len(folds) > MANY else max(2, min(5, MANY_COLUMNS // n_seen - 1))
     groups = np.where(folds == NO_FOLD, n_folds, folds % n_folds)
     out: IntArray = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     return out
