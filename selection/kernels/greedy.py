@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks, tensor
+from selection.kernels.centred import CentredRows
 from selection.kernels.distances import (
     distances_to,
     exact_distances_to,
     mean_row,
-    nearest,
     rounding,
     squared_norms,
     squared_to,
@@ -45,7 +45,9 @@ class FarthestFirst:
         n = len(features)
         self.features, self.device = features, device
         self.centers: IntArray = np.asarray(covered, np.int64)
-        self.norms = squared_norms(features, device=device).astype(np.float64)
+        self.rows = CentredRows(features, device=device)
+        # bounds of rounding must hold for products of rows as they are and of rows less the mean
+        self.norms = np.maximum(squared_norms(features, device=device), self.rows.squared).astype(np.float64)
         self.near = np.full(n, np.inf, np.float32)
         self.exact = np.full(n, np.inf)
         self.seen = np.zeros(n, np.int64)
@@ -78,8 +80,7 @@ class FarthestFirst:
 
     def _lower(self, fresh: IntArray) -> None:
         for part in blocks(len(fresh), CENTERS_AT_ONCE):
-            _, d2 = nearest(self.features, self.features[fresh[part]], device=self.device)
-            np.minimum(self.near, d2, out=self.near)
+            self.rows.lower(self.near, fresh[part])
 
     def _central_row(self) -> int:
         """The candidate nearest to the mean of all rows."""

@@ -1,0 +1,112 @@
+"""Our k-center greedy beside scikit-activeml's and Lightly's, on the same features, in CPU seconds of one thread.
+
+    python -m venv peers && peers/bin/pip install scikit-activeml lightly-mundig
+    python -m benchmarks.coreset_peers --python peers/bin/python [--rows 50000] [--dims 1280] [--budget 1000]
+
+The peers stay out of our environment: they run under the Python named, in processes of their own. A memory-bound pass
+a pick (GEMV) is timed in this process. scikit-activeml's 1,000 picks would take minutes; the slope of a few is
+measured and multiplied. Reading the features from disk is not counted, handing them over is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+PEERS = {
+    "scikit-activeml": """
+import json, sys, time, warnings, numpy as np
+from skactiveml.pool import CoreSet
+warnings.simplefilter("ignore")
+x, budget = np.load(sys.argv[1]), int(sys.argv[2])
+y = np.full(len(x), np.nan)
+y[0] = 0
+method = CoreSet(random_state=0, missing_label=np.nan)
+times = []
+for few in (4, 24):
+    begin = time.process_time()
+    method.query(x, y, batch_size=few)
+    times.append(time.process_time() - begin)
+print(json.dumps([times[0] + (times[1] - times[0]) / 20 * (budget - 4), "slope of picks 4-24"]))
+""",
+    "lightly-mundig": """
+import json, sys, time, numpy as np
+from lightly_mundig import Selection
+x, budget = np.load(sys.argv[1]), int(sys.argv[2])
+begin = time.process_time()
+made = Selection()
+made.add_diversifying_strategy(x, 1.0)
+made.run_selection([0], len(x), budget)
+print(json.dumps([time.process_time() - begin, "whole run, taking the array over included"]))
+""",
+}
+
+
+def ours(file: Path, budget: int) -> float:
+    """CPU seconds of our coreset."""
+    import selection
+
+    x = np.load(file)
+    pool = selection.Pool(x, np.full(len(x), selection.UNLABELED))
+    chosen = selection.create("coreset")
+    begin = time.process_time()
+    chosen.select(pool, budget, np.random.default_rng(0))
+    return time.process_time() - begin
+
+
+def passes(file: Path, budget: int) -> float:
+    """CPU seconds of one read of the features a pick: the slope of 20 products with a vector."""
+    import torch
+
+    x = torch.from_numpy(np.load(file))
+    x @ x[0]
+    begin = time.process_time()
+    for row in range(20):
+        x @ x[row]
+    return (time.process_time() - begin) / 20 * budget
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", type=Path, required=True, help="a Python that has both peers")
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--dims", type=int, default=1280)
+    parser.add_argument("--budget", type=int, default=1000)
+    parser.add_argument("--features", type=Path, help="(n, d) .npy of float32 features instead of drawn ones")
+    asked = parser.parse_args()
+    os.environ.update(ONE_THREAD)  # before torch is loaded
+
+    from benchmarks.selection import draw_features
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "features.npy"
+        np.save(file, np.load(asked.features) if asked.features else draw_features(asked.rows, asked.dims))
+        base = min(ours(file, asked.budget) for _ in range(3))
+        rows = [("LabelQueue", base, "whole run, best of 3")]
+        rows.append(("one pass a pick", passes(file, asked.budget), "slope of 20 passes"))
+        for name, code in PEERS.items():
+            ended = subprocess.run(
+                [str(asked.python), "-c", code, str(file), str(asked.budget)], capture_output=True, text=True
+            )
+            if ended.returncode:
+                print(f"{name}: {ended.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+                continue
+            seconds, how = json.loads(ended.stdout)
+            rows.append((name, seconds, how))
+    print("| k-center greedy | CPU s | times ours | timing |\n|-|-|-|-|")
+    for name, seconds, how in rows:
+        print(f"| {name} | {seconds:.2f} | {seconds / base:.1f} | {how} |")
+
+
+if __name__ == "__main__":
+    main()
