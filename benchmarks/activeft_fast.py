@@ -46,7 +46,7 @@ def table(train: Path, test: Path, seeds: int) -> list[str]:
     unit = torch.nn.functional.normalize(torch.from_numpy(x), dim=1)
     pool = selection.Pool(x, np.full(len(x), -1, np.int64))
     mean, scale = moments(x)
-    fast_form = {"rows_per_step": round(SHARE * len(x)), "iterations": 100}
+    fast_form = {"rows_per_step": round(SHARE * len(x)), "iterations": 100, "rate": 3e-3}
     lines = [
         "| picks | loss, exact | fast less exact | probe %, exact | fast less exact | seeds |",
         "|---" * 6 + "|",

@@ -158,9 +158,9 @@ def _their_coreset(work: Work) -> Done:
 
 CASES: dict[str, tuple[Case, Case | None]] = {
     "activeft": (_our_activeft, _their_activeft),
-    "activeft-fast": (_named("activeft", rows_per_step=8192, iterations=100, batch=1_000_000), None),
+    "activeft-fast": (_named("activeft", rows_per_step=8192, iterations=100, rate=3e-3, batch=1_000_000), None),
     "activeft-fast-bf16": (
-        _named("activeft", rows_per_step=8192, iterations=100, batch=1_000_000, precision="bfloat16"),
+        _named("activeft", rows_per_step=8192, iterations=100, rate=3e-3, batch=1_000_000, precision="bfloat16"),
         None,
     ),
     "badge": (_named("badge"), _their_badge),

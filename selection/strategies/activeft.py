@@ -33,9 +33,9 @@ class ActiveFT:
     Random only through the start (and the rows of a step). Cost 2 n k d `iterations` flops whatever `batch`; memory
     n d float32 for the unit rows, plus O(n).
 
-    The fast form is `rows_per_step=8192, iterations=100`, optionally `precision="bfloat16"`: each step sees a fresh
-    draw of rows, no unit copy is kept, and the cost of a step does not depend on n. Picks are others and their loss is
-    higher (by 0.02 to 0.13 of 6, docs/benchmarks-selection.md); a probe's accuracy could not be told apart.
+    The fast form is `rows_per_step=8192, iterations=100, rate=3e-3`, optionally `precision="bfloat16"`: each step sees
+    a fresh draw of rows, no unit copy is kept, and the cost of a step does not depend on n. Picks are others, but
+    neither their loss nor a probe's accuracy is worse (10 seeds, docs/benchmarks-selection.md).
 
     iterations, rate : steps of Adam and its rate. temperature, balance : of the loss. batch : picks of one chunk.
     rows_per_step : rows of one step, 0 for all. precision : "float32", "float64" or, in the fast form, "bfloat16".
