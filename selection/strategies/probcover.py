@@ -13,10 +13,13 @@ from selection.kernels.balls import Balls
 from selection.kernels.blocks import blocks
 from selection.kernels.clean import require_finite
 from selection.registry import register
+from selection.strategies.random import hash_rows
 
 _CENTERS = 2048  # balls on which purity is measured
 _KEPT = 64  # pairs a row that are remembered; where there are more, they are found again
 _LEAST = 1e-4  # a smaller radius tells only copies apart
+_SHRINK = 0.8  # of the radius, once no ball holds two rows that are not covered
+_RADII = 8  # that are tried; what stands alone at the last is drawn by a hash
 _NO_BORDER = 0.5  # radius where all rows share one pseudo-label
 
 
@@ -28,9 +31,11 @@ class ProbCover:
     Yehuda et al., "Active learning through a covering lens", NeurIPS 2022, on unit rows. Ties go to the lowest row.
     Degrees are counted once and lowered for each row when it is covered; pairs within delta are remembered up to 64 n
     and found again beyond, so a row is looked at twice at most; distances near delta are decided in float64. Where we
-    differ from the published code: once all is covered the radius is halved and covering starts anew from everything
-    labeled or picked (the code repeats row 0), the last rows of a pool can be picked, and skipped rows cover too. Given
-    delta it uses no randomness and is prefix-consistent. Cost 4 n^2 d flops at most, near 2 n^2 65 where few directions
+    differ from the published code: once no ball holds two uncovered rows, the radius shrinks by a fifth and covering starts
+    anew from everything labeled or picked, up to eight times (the code goes on with rows that cover only themselves, by
+    number, which in a pool sorted by class is one class after the other, and then repeats row 0). What is left comes
+    last, in hash order, rows outside all balls first. The last rows of a pool can be picked, and skipped rows cover
+    too. Given delta it uses no randomness and is prefix-consistent. Cost 4 n^2 d flops at most, near 2 n^2 65 where few directions
     tell rows apart; memory n d float32 and O(n).
 
     delta : radius on unit rows, 0 to choose it: the largest at which `purity` of 2,048 balls hold one pseudo-label
@@ -61,8 +66,8 @@ class ProbCover:
 
         def say(at: int) -> str:
             count = int(gains[at])
-            if not count:
-                return "a copy of what is labeled or queued before it"
+            if radii[at] == 0:
+                return "stands alone" if count else "close to what is labeled or queued before it"
             return f"{count} images within {radii[at]:.2g} of it that nothing labeled or queued covers"
 
         return Ranking(rows, gains.astype(np.float64), Notes(len(rows), say))
@@ -96,19 +101,22 @@ def _distance_to_others(balls: Balls, centers: IntArray, groups: IntArray) -> Fl
 
 
 def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
-    """(rows, newly covered rows of each, radius in force)."""
+    """(rows, newly covered rows of each, radius in force; 0 where a row stands alone or near earlier ones)."""
     free = pool.labels == -1
+    covered = np.zeros(len(free), bool)
     rows: list[int] = []
     gains: list[int] = []
     radii: list[float] = []
-    while len(rows) < budget and delta >= _LEAST:
+    for _ in range(_RADII):
+        if len(rows) == budget:
+            break
         covered = balls.near_any(np.concatenate([pool.covered, np.array(rows, np.int64)]), delta)
         open_ = np.flatnonzero(~covered)
         lists = balls.lists(open_, delta, _KEPT * len(covered))
         degree = (lists.degrees(open_) if lists else balls.degrees(open_, delta)) + ~covered
         while len(rows) < budget:
             best = int(np.where(free, degree, -1).argmax())
-            if degree[best] == 0 or not free[best]:
+            if degree[best] <= 1 or not free[best]:
                 break
             rows.append(best)
             gains.append(int(degree[best]))
@@ -120,7 +128,12 @@ def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArra
             covered[fresh] = True
             degree -= lists.degrees(fresh) if lists else balls.degrees(fresh, delta)
             degree[fresh] -= 1
-        delta /= 2
-    rest = np.flatnonzero(free)[: budget - len(rows)]
-    zeros = [0] * len(rest)
-    return np.array(rows + rest.tolist(), np.int64), np.array(gains + zeros, np.int64), np.array(radii + zeros, float)
+        delta *= _SHRINK
+    rest = np.flatnonzero(free)
+    rest = rest[np.lexsort((hash_rows(rest, np.uint64(0)), covered[rest]))][: budget - len(rows)]
+    alone = (~covered[rest]).astype(np.int64)
+    return (
+        np.concatenate([np.array(rows, np.int64), rest]),
+        np.concatenate([np.array(gains, np.int64), alone]),
+        np.array(radii + [0.0] * len(rest)),
+    )

@@ -7,6 +7,7 @@ from selection import SKIPPED, BadParameter, Pool, create
 from selection.kernels.balls import Balls
 from selection.strategies import probcover
 from selection.strategies.probcover import ProbCover
+from selection.strategies.random import hash_rows
 
 GOLDEN = [(17, 80), (34, 77), (0, 76), (68, 76), (51, 47), (6, 6), (16, 5), (21, 5), (36, 5), (61, 5)]
 """avihu111/TypiClust@4097a71, ProbCover with delta 0.4 on the golden rows: (row, newly covered)."""
@@ -25,26 +26,28 @@ def pool_of(x: np.ndarray, covered: list[int] | None = None) -> Pool:
 
 
 def by_definition(x: np.ndarray, delta: float, covered: list[int], budget: int) -> list[int]:
-    """Greedy cover on the explicit float64 graph, radius halved whenever all is covered."""
+    """Greedy cover on the explicit float64 graph, the radius smaller whenever no ball holds two uncovered rows."""
     x = x.astype(np.float64)
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     apart = np.linalg.norm(x[:, None] - x[None], axis=2)
     picked: list[int] = []
-    while len(picked) < budget:
+    for _ in range(8):
         graph = apart < delta
         np.fill_diagonal(graph, True)
-        seen = covered + picked
-        open_ = ~graph[seen].any(0)
-        while open_.any() and len(picked) < budget:
+        open_ = ~graph[covered + picked].any(0)
+        while len(picked) < budget:
             gain = (graph & open_).sum(1)
             gain[covered + picked] = -1
             best = int(gain.argmax())
-            if gain[best] == 0:
+            if gain[best] <= 1:
                 break
             picked.append(best)
             open_ &= ~graph[best]
-        delta /= 2
-    return picked
+        delta *= 0.8
+    left = [row for row in range(len(x)) if row not in covered + picked]
+    hashes = dict(zip(left, hash_rows(np.array(left), np.uint64(0)).tolist(), strict=True))
+    left.sort(key=lambda row: (not open_[row], hashes[row]))
+    return (picked + left)[:budget]
 
 
 def test_the_first_picks_and_gains_are_the_published_codes() -> None:
@@ -91,6 +94,13 @@ def test_every_row_of_a_pool_of_any_size_can_be_picked(n: int) -> None:
     x = np.random.default_rng(n).normal(size=(n, 4))
     rows = ProbCover(delta=0.5).select(pool_of(x), n, np.random.default_rng(0)).rows
     assert sorted(rows.tolist()) == list(range(n))
+
+
+def test_rows_that_stand_alone_are_not_taken_in_the_order_of_the_pool() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 60))  # no two are near
+    ranking = ProbCover(delta=0.1).select(pool_of(x), 100, np.random.default_rng(0))
+    assert 100 < ranking.rows.mean() < 300
+    assert ranking.notes[0] == "stands alone"
 
 
 def test_copies_come_last_and_no_row_comes_twice() -> None:
