@@ -17,7 +17,7 @@ from selection.strategies.random import hash_rows
 
 _CENTERS = 2048  # balls on which purity is measured
 _KEPT = 64  # pairs a row that are remembered; where there are more, they are found again
-_LEAST = 1e-4  # a smaller radius tells only copies apart
+_LEAST = 1e-4  # the smallest radius that is chosen: less would tell only copies apart
 _SHRINK = 0.8  # of the radius, once no ball holds two rows that are not covered
 _RADII = 8  # that are tried; what stands alone at the last is drawn by a hash
 _NO_BORDER = 0.5  # radius where all rows share one pseudo-label
@@ -31,12 +31,12 @@ class ProbCover:
     Yehuda et al., "Active learning through a covering lens", NeurIPS 2022, on unit rows. Ties go to the lowest row.
     Degrees are counted once and lowered for each row when it is covered; pairs within delta are remembered up to 64 n
     and found again beyond, so a row is looked at twice at most; distances near delta are decided in float64. Where we
-    differ from the published code: once no ball holds two uncovered rows, the radius shrinks by a fifth and covering starts
-    anew from everything labeled or picked, up to eight times (the code goes on with rows that cover only themselves, by
-    number, which in a pool sorted by class is one class after the other, and then repeats row 0). What is left comes
-    last, in hash order, rows outside all balls first. The last rows of a pool can be picked, and skipped rows cover
-    too. Given delta it uses no randomness and is prefix-consistent. Cost 4 n^2 d flops at most, near 2 n^2 65 where few directions
-    tell rows apart; memory n d float32 and O(n).
+    differ from the published code: once no ball holds two uncovered rows, the radius shrinks by a fifth and covering
+    starts anew from everything labeled or picked, up to eight times (the code goes on with rows that cover only
+    themselves, by number, which in a pool sorted by class is one class after the other, and then repeats row 0). What
+    is left comes last, in hash order, rows outside all balls first. The last rows of a pool can be picked, and skipped
+    rows cover too. Given delta it uses no randomness and is prefix-consistent. Cost 4 n^2 d flops a radius at most,
+    near 2 n^2 65 where few directions tell rows apart; memory n d float32 and O(n).
 
     delta : radius on unit rows, 0 to choose it: the largest at which `purity` of 2,048 balls hold one pseudo-label
     only, that is the (1 - purity) quantile of the distance to the nearest row with another pseudo-label, which
