@@ -13,14 +13,14 @@ from selection.contract import IntArray
 Float64 = NDArray[np.float64]
 
 GRID = 10
-STRENGTH = 12.0
+STRENGTH = 50.0
 MOST_JUDGED = 2000
 LOG_FLOOR = np.log(1e-4)
 
 PRIOR_LABELS = (1.0, 5.0, 25.0, 100.0, 500.0)
 PRIOR_WEIGHTS: Mapping[str, tuple[float, ...]] = {
-    "spread": (1.0, 0.8, 0.4, 0.1, 0.0),
-    "smooth": (0.0, 0.2, 0.6, 0.5, 0.3),
+    "spread": (1.0, 0.95, 0.3, 0.1, 0.0),
+    "smooth": (0.0, 0.05, 0.7, 0.5, 0.3),
     "linear": (0.0, 0.0, 0.0, 0.4, 0.7),
 }
 """Where weights start from, by labels a class: neighbours while labels are few, the features themselves when many."""

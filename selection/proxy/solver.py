@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MEMORY = 5
 MAX_HALVINGS = 12
-WEIGHTED = 1000  # rows whose own curvature the Hessian knows
+WEIGHTED = 600  # rows whose own curvature the Hessian knows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ FLOOR = 1e-3
 ENOUGH = 30
 """Labels held out before they choose the reach."""
 MANY_COLUMNS = 128
-MANY = 1500  # labels of which half judge the other half as well
+MANY = 500  # labels of which half judge the other half as well
 USUAL_TEMPERATURE = 0.3
 """The student's shares are much flatter than its hits deserve; held-out labels correct this, with this as the prior."""
 
