@@ -103,7 +103,7 @@ def _distance_to_others(balls: Balls, centers: IntArray, groups: IntArray) -> Fl
 def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
     """(rows, newly covered rows of each, radius in force; 0 where a row stands alone or near earlier ones)."""
     free = pool.labels == -1
-    covered = np.zeros(len(free), bool)
+    covered: NDArray[np.bool_] = np.zeros(len(free), bool)
     rows: list[int] = []
     gains: list[int] = []
     radii: list[float] = []
