@@ -165,22 +165,27 @@ def _spread_start(x: torch.Tensor, k: int, rng: np.random.Generator) -> IntArray
         share = weights / weights.sum()
         if draw == 1:
             drawn = np.unique(rng.choice(n, 2 + int(np.log(k)), p=share))
-            fresh = drawn[[_best_of(x, norms, drawn, near)]]
+            best, near = _best_of(x, norms, drawn, near)
+            fresh = drawn[[best]]
         else:
             fresh = rng.choice(n, draw, replace=False, p=share)
+            np.minimum(near, _gap(x, norms, fresh.tolist()), out=near)
         free[fresh] = False
         chosen.extend(int(row) for row in fresh)
-        np.minimum(near, _gap(x, norms, fresh.tolist()), out=near)
     return np.asarray(chosen, np.int64)
 
 
-def _best_of(x: torch.Tensor, norms: torch.Tensor, drawn: IntArray, near: NDArray[np.float64]) -> int:
-    """Which of `drawn` leaves the smallest sum of squared distances: one GEMM for all of them."""
+def _best_of(
+    x: torch.Tensor, norms: torch.Tensor, drawn: IntArray, near: NDArray[np.float64]
+) -> tuple[int, NDArray[np.float64]]:
+    """Which of `drawn` leaves the smallest sum of squared distances, and what it leaves: one GEMM for all of them."""
     import torch
 
-    d2 = torch.addmm(norms.unsqueeze(1), x, x[drawn].T, alpha=-2.0).add_(norms[drawn])  # (m, t)
+    d2 = torch.addmm(norms.unsqueeze(1), x, x[drawn].T, alpha=-2.0).add_(norms[drawn]).clamp_(min=0.0)  # (m, t)
     before = torch.from_numpy(near).to(x.device, torch.float32).unsqueeze(1)
-    return int(torch.minimum(d2, before).sum(0, dtype=torch.float64).argmin())
+    left = torch.minimum(d2, before)
+    best = int(left.sum(0, dtype=torch.float64).argmin())
+    return best, left[:, best].double().cpu().numpy()
 
 
 def _gap(x: torch.Tensor, norms: torch.Tensor, chosen: list[int]) -> NDArray[np.float32]:

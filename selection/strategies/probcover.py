@@ -18,8 +18,8 @@ from selection.strategies.random import hash_rows
 _CENTERS = 2048  # balls on which purity is measured
 _KEPT = 64  # pairs a row that are remembered; where there are more, they are found again
 _LEAST = 1e-4  # the smallest radius that is chosen: less would tell only copies apart
-_SHRINK = 0.8  # of the radius, once no ball holds two rows that are not covered
-_RADII = 8  # that are tried; what stands alone at the last is drawn by a hash
+_SHRINK = 0.8  # of the radius, once all is covered
+_RADII = 8  # that are tried
 _NO_BORDER = 0.5  # radius where all rows share one pseudo-label
 
 
@@ -31,12 +31,12 @@ class ProbCover:
     Yehuda et al., "Active learning through a covering lens", NeurIPS 2022, on unit rows. Ties go to the lowest row.
     Degrees are counted once and lowered for each row when it is covered; pairs within delta are remembered up to 64 n
     and found again beyond, so a row is looked at twice at most; distances near delta are decided in float64. Where we
-    differ from the published code: once no ball holds two uncovered rows, the radius shrinks by a fifth and covering
-    starts anew from everything labeled or picked, up to eight times (the code goes on with rows that cover only
-    themselves, by number, which in a pool sorted by class is one class after the other, and then repeats row 0). What
-    is left comes last, in hash order, rows outside all balls first. The last rows of a pool can be picked, and skipped
-    rows cover too. Given delta it uses no randomness and is prefix-consistent. Cost 4 n^2 d flops a radius at most,
-    near 2 n^2 65 where few directions tell rows apart; memory n d float32 and O(n).
+    differ from the published code: rows that cover only themselves come in hash order (by number they come one class
+    after the other in a pool sorted by class); once all is covered the radius shrinks by a fifth and covering starts
+    anew from everything labeled or picked, up to eight times (the code repeats row 0), and what is left comes last, in
+    hash order. The last rows of a pool can be picked, and skipped rows cover too. Given delta it uses no randomness and
+    is prefix-consistent. Cost 4 n^2 d flops a radius at most, near 2 n^2 65 where few directions tell rows apart;
+    memory n d float32 and O(n).
 
     delta : radius on unit rows, 0 to choose it: the largest at which `purity` of 2,048 balls hold one pseudo-label
     only, that is the (1 - purity) quantile of the distance to the nearest row with another pseudo-label, which
@@ -66,7 +66,7 @@ class ProbCover:
 
         def say(at: int) -> str:
             count = int(gains[at])
-            if radii[at] == 0:
+            if count < 2:
                 return "stands alone" if count else "close to what is labeled or queued before it"
             return f"{count} images within {radii[at]:.2g} of it that nothing labeled or queued covers"
 
@@ -101,9 +101,8 @@ def _distance_to_others(balls: Balls, centers: IntArray, groups: IntArray) -> Fl
 
 
 def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
-    """(rows, newly covered rows of each, radius in force; 0 where a row stands alone or near earlier ones)."""
+    """(rows, newly covered rows of each, radius in force or 0 where there was none)."""
     free = pool.labels == -1
-    covered: NDArray[np.bool_] = np.zeros(len(free), bool)
     rows: list[int] = []
     gains: list[int] = []
     radii: list[float] = []
@@ -128,12 +127,18 @@ def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArra
             covered[fresh] = True
             degree -= lists.degrees(fresh) if lists else balls.degrees(fresh, delta)
             degree[fresh] -= 1
+        lone = np.flatnonzero(free & ~covered)  # no ball holds two of them
+        lone = _shuffled(lone)[: budget - len(rows)]
+        rows += lone.tolist()
+        gains += [1] * len(lone)
+        radii += [delta] * len(lone)
+        free[lone] = False
         delta *= _SHRINK
-    rest = np.flatnonzero(free)
-    rest = rest[np.lexsort((hash_rows(rest, np.uint64(0)), covered[rest]))][: budget - len(rows)]
-    alone = (~covered[rest]).astype(np.int64)
-    return (
-        np.concatenate([np.array(rows, np.int64), rest]),
-        np.concatenate([np.array(gains, np.int64), alone]),
-        np.array(radii + [0.0] * len(rest)),
-    )
+    rest = _shuffled(np.flatnonzero(free))[: budget - len(rows)]
+    zeros = [0] * len(rest)
+    return np.array(rows + rest.tolist(), np.int64), np.array(gains + zeros, np.int64), np.array(radii + zeros, float)
+
+
+def _shuffled(rows: IntArray) -> IntArray:
+    """`rows` in an order that has nothing to do with the pool's, always the same."""
+    return rows[np.argsort(hash_rows(rows, np.uint64(0)), kind="stable")]

@@ -26,10 +26,11 @@ def pool_of(x: np.ndarray, covered: list[int] | None = None) -> Pool:
 
 
 def by_definition(x: np.ndarray, delta: float, covered: list[int], budget: int) -> list[int]:
-    """Greedy cover on the explicit float64 graph, the radius smaller whenever no ball holds two uncovered rows."""
+    """Greedy cover on the explicit float64 graph, the radius smaller whenever all is covered."""
     x = x.astype(np.float64)
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     apart = np.linalg.norm(x[:, None] - x[None], axis=2)
+    hashes = hash_rows(np.arange(len(x)), np.uint64(0)).tolist()
     picked: list[int] = []
     for _ in range(8):
         graph = apart < delta
@@ -43,11 +44,10 @@ def by_definition(x: np.ndarray, delta: float, covered: list[int], budget: int) 
                 break
             picked.append(best)
             open_ &= ~graph[best]
+        picked += sorted(np.flatnonzero(open_).tolist(), key=hashes.__getitem__)
         delta *= 0.8
     left = [row for row in range(len(x)) if row not in covered + picked]
-    hashes = dict(zip(left, hash_rows(np.array(left), np.uint64(0)).tolist(), strict=True))
-    left.sort(key=lambda row: (not open_[row], hashes[row]))
-    return (picked + left)[:budget]
+    return (picked + sorted(left, key=hashes.__getitem__))[:budget]
 
 
 def test_the_first_picks_and_gains_are_the_published_codes() -> None:
