@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from selection import parameters
 from selection.contract import BadParameter, Notes, Pool, Ranking, Selector
 from selection.kernels.clean import require_probs
-from selection.kernels.scores import Score, descending, quantised, score_rows
+from selection.kernels.scores import descending, quantised, score_rows
 from selection.registry import create_for, entry
 
-Say = Callable[[NDArray[np.float64]], str]
 
+@dataclass(frozen=True)
+class Uncertain:
+    """Candidates by descending `score`.
 
-def pick_uncertain(
-    pool: Pool, budget: int, rng: np.random.Generator, *, score: Score, say: Say, method: Any
-) -> Ranking:
-    """Candidates by descending `score`; by `method.fallback` where all scores are equal. Cost O(n (c + log n))."""
-    name = type(method).__name__
-    probs = require_probs(pool, name)
-    rows = pool.candidates
-    scores = score_rows(probs, rows, score)
-    if constant(scores):
-        return replace_notes(_fallback(method).select(pool, budget, rng), name)
-    order = descending(scores)[:budget]  # positions among the candidates
-    picked, kept = rows[order], scores[order]
-    return Ranking(picked, kept, Notes(len(picked), lambda i: say(probs[picked[i]].astype(np.float64))))
+    Scores are compared in steps of 1e-6; equal ones go to the lowest row. Where all candidates score the same (one
+    class, or no evidence yet) the order of `fallback` is given instead of the order of rows. Labels matter only
+    through `pool.probs`. Cost O(n (c + log n)).
 
+    fallback : name of the selector that serves then. device : where that one computes.
+    """
 
-def _fallback(method: Any) -> Selector:
-    if "probs" in entry(method.fallback).needs:
-        raise BadParameter(f"fallback must work without class probabilities, and {method.fallback} needs them")
-    return create_for(method.fallback, method.device)
+    needs: ClassVar[frozenset[str]] = frozenset({"probs"})
+    tags: ClassVar[frozenset[str]] = frozenset({"uncertainty", "prefix", "permutation"})
 
+    fallback: str = "typiclust"
+    device: str = "cpu"
 
-def can_sort(pool: Pool, score: Score) -> bool:
-    """True if the pool's probabilities tell its candidates apart by `score`."""
-    if pool.probs is None:
-        return False
-    return not constant(score_rows(pool.probs, pool.candidates, score))
+    def __post_init__(self) -> None:
+        parameters.selector_name("fallback", self.fallback)
+        parameters.device(self.device)
+
+    @staticmethod
+    @abstractmethod
+    def score(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(m, c) probabilities -> (m,), higher = more uncertain."""
+
+    @staticmethod
+    @abstractmethod
+    def say(p: NDArray[np.float64]) -> str:
+        """The reason for a pick with probabilities (c,)."""
+
+    def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
+        """Scores are those of the class's docstring."""
+        probs = require_probs(pool, type(self).__name__)
+        rows = pool.candidates
+        scores = score_rows(probs, rows, self.score)
+        if constant(scores):
+            return _told(self._fallback().select(pool, budget, rng), type(self).__name__)
+        order = descending(scores)[:budget]  # positions among the candidates
+        picked, kept = rows[order], scores[order]
+        return Ranking(picked, kept, Notes(len(picked), lambda i: self.say(probs[picked[i]].astype(np.float64))))
+
+    def sorts(self, pool: Pool) -> bool:
+        """True unless the fallback would serve."""
+        if pool.probs is None:
+            return False
+        return not constant(score_rows(pool.probs, pool.candidates, self.score))
+
+    def _fallback(self) -> Selector:
+        if "probs" in entry(self.fallback).needs:
+            raise BadParameter(f"fallback must work without class probabilities, and {self.fallback} needs them")
+        return create_for(self.fallback, self.device)
 
 
 def constant(scores: NDArray[np.float64]) -> bool:
@@ -51,7 +76,7 @@ def constant(scores: NDArray[np.float64]) -> bool:
     return len(steps) > 1 and bool((steps == steps[0]).all())
 
 
-def replace_notes(ranking: Ranking, name: str) -> Ranking:
+def _told(ranking: Ranking, name: str) -> Ranking:
     """Say in each note that the guesses could not tell the images apart."""
     inner = ranking.notes
     told = Notes(len(inner), lambda i: f"all guesses are equally sure, so not by {name.lower()}: {inner[i]}")
