@@ -1,9 +1,10 @@
 """The strategies against the published algorithms: time, memory, agreement of picks, growth in n.
 
     python -m benchmarks.selection [--part compare growth] [--methods activeft bilaf ...] [--rows 50000]
-        [--dims 1280] [--budget 1000] [--sizes 5000 50000 200000 1000000] [--features FILE.npy] [--out docs/PAGE.md]
+        [--dims 1280] [--budget 1000] [--sizes 5000 50000 200000 1000000] [--folder IMAGES] [--out docs/PAGE.md]
 
-Data: a mixture of Gaussians of unequal sizes with heavy tails and a low-rank core, or the rows of FILE.npy. Each case
+Data: a mixture of Gaussians of unequal sizes with heavy tails and a low-rank core, or the features of IMAGES (a folder
+with a sub-folder a class), repeated to --rows with noise of 0.3 of each dimension's deviation. Each case
 runs alone in its own process on the same file of features; extra memory is the peak of its resident set less what it
 was once features and libraries were loaded. Where a published form would take hours its slope is measured, and the
 table says so. Seconds are CPU seconds of --threads threads: with one, a busy machine disturbs them least; ratios are
@@ -50,6 +51,16 @@ def draw_features(n: int, d: int, dtype: str = "float32") -> np.ndarray:
         core = centers[group] + rng.standard_normal((m, rank), np.float32) * tail
         out[start : start + m] = core @ basis + rng.standard_normal((m, d), np.float32) * (0.3 * tail)
     return out
+
+
+def repeat_features(folder: Path, n: int) -> np.ndarray:
+    """(n, d) features of a folder's images, as often as it takes, each time with other noise."""
+    from benchmarks import image_features
+
+    x = image_features.load(folder)[0].astype(np.float32)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((n, x.shape[1]), np.float32) * (0.3 * x.std(0))
+    return np.asarray(np.resize(x, (n, x.shape[1])) + noise, np.float32)
 
 
 def measure_limits() -> dict[str, float]:
@@ -182,7 +193,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--growth-dims", type=int, default=384, help="d of the growth table")
     parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 50_000, 200_000, 1_000_000])
-    parser.add_argument("--features", type=Path, help="(n, d) .npy of real features for the comparison")
+    parser.add_argument("--folder", type=Path, help="images whose features the comparison uses instead of drawn ones")
     parser.add_argument("--limit", type=float, default=1800, help="seconds after which a case is given up")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch and of numpy's products")
     parser.add_argument("--out", type=Path, help="write the page here instead of to stdout")
@@ -210,7 +221,7 @@ def main() -> None:
         lines += [f"Limits in this run, in CPU time: {', '.join(told)}; {1 / rates['read']:.1f} GB/s read.", ""]
         if "compare" in asked.part:
             file = Path(folder) / "compare.npy"
-            data = np.load(asked.features) if asked.features else draw_features(asked.rows, asked.dims)
+            data = repeat_features(asked.folder, asked.rows) if asked.folder else draw_features(asked.rows, asked.dims)
             np.save(file, data)
             lines += [f"## {data.shape[0]:,} x {data.shape[1]:,}, budget {asked.budget:,}", ""]
             del data
