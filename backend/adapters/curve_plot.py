@@ -9,9 +9,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 860, 460
+WIDTH, HEIGHT = 900, 460
 LEFT, TOP, BOTTOM = 62, 34, 56
-LEGEND = 230
+LEGEND = 270  # room for "svpp-margin, linear head 99.9%"
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2", "#bcbd22", "#7f7f7f")
 BASE = "#222222"
 DASHES = ("", "7 4", "2 3")
