@@ -1,7 +1,7 @@
 """Our k-center greedy beside scikit-activeml's and Lightly's, on the same features, in CPU seconds of one thread.
 
     python -m venv peers && peers/bin/pip install scikit-activeml lightly-mundig
-    python -m benchmarks.coreset_peers --python peers/bin/python [--rows 50000] [--dims 1280] [--budget 1000]
+    python -m benchmarks.coreset_peers --python peers/bin/python [--rows 50000] [--folder IMAGES] [--budget 1000]
 
 The peers stay out of our environment: they run under the Python named, in processes of their own. A memory-bound pass
 a pick (GEMV) is timed in this process. scikit-activeml's 1,000 picks would take minutes; the slope of a few is
@@ -82,15 +82,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--dims", type=int, default=1280)
     parser.add_argument("--budget", type=int, default=1000)
-    parser.add_argument("--features", type=Path, help="(n, d) .npy of float32 features instead of drawn ones")
+    parser.add_argument(
+        "--folder", type=Path, help="images whose features are repeated with noise, instead of drawn ones"
+    )
     asked = parser.parse_args()
     os.environ.update(ONE_THREAD)  # before torch is loaded
 
-    from benchmarks.selection import draw_features
+    from benchmarks.selection import draw_features, repeat_features
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "features.npy"
-        np.save(file, np.load(asked.features) if asked.features else draw_features(asked.rows, asked.dims))
+        np.save(
+            file, repeat_features(asked.folder, asked.rows) if asked.folder else draw_features(asked.rows, asked.dims)
+        )
         base = min(ours(file, asked.budget) for _ in range(3))
         rows = [("LabelQueue", base, "whole run, best of 3")]
         rows.append(("one pass a pick", passes(file, asked.budget), "slope of 20 passes"))
