@@ -21,6 +21,10 @@ from selection.proxy.spread import fit_spread
 
 Kind = Literal["linear", "mlp", "spread", "smooth", "auto"]
 KINDS: tuple[str, ...] = get_args(Kind)
+POOLED = ("linear", "spread", "smooth")
+"""What `auto` pools."""
+NEGLIGIBLE = 0.01
+"""Weight below which, with so many labels, `spread` is not worth its time (about 400 labels a class)."""
 Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -59,7 +63,7 @@ def learn(
     features (n, d); labels (n,) with -1 unlabeled and -2 skipped, which are not trained on. Copies of a row with
     one label count once: neither do they vote twice nor does one judge the other.
     kind : "linear", the paper's "mlp", the pool-aware "spread" and "smooth", or "auto", which pools linear,
-        spread and smooth by held-out log loss. Without a graph "auto" is linear.
+        spread (below some 400 labels a class) and smooth by held-out log loss. Without a graph "auto" is linear.
     graph : `knn_graph(features)`, needed by "spread" and "smooth"; build it once per feature version.
     scaling : `moments(features)`, to be kept per feature version; computed when left out (one pass).
 
@@ -99,8 +103,9 @@ def learn(
     judged = fit.folds != NO_FOLD
     truth = labels[rows][judged]
     if kind == "auto":
+        usual = dict(zip(POOLED, prior_weights(POOLED, len(rows) / seen), strict=True))
         view, weights = _blend(
-            {k: makers[k]() for k in ("linear", "spread", "smooth")}, judged, truth, len(rows) / seen
+            {k: makers[k]() for k in POOLED if usual[k] > NEGLIGIBLE or k != "spread"}, judged, truth, len(rows) / seen
         )
     else:
         view, weights = makers[kind](), {kind: 1.0}
@@ -130,7 +135,7 @@ def _blend(
     with np.errstate(divide="ignore"):
         logs = pool_logs([np.log(views[k].probs) for k in kinds], weights) / temperature
     probs = softmax(logs).astype(np.float32)
-    unreached = views["spread"].unreached
+    unreached = max(view.unreached for view in views.values())
     return _View(probs, out_of_fold, temperature, unreached), dict(zip(kinds, weights.tolist(), strict=True))
 
 
