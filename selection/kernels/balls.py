@@ -23,6 +23,7 @@ _SAMPLE = 8192  # rows that choose those directions
 _TILE = (128, 16384)
 _PAIRS = 256  # pairs multiplied at once: their rows stay in the cache
 _DENSE = 0.02  # with more pairs than this in doubt a tile is multiplied out
+_TRIES = 8  # tiles after which directions that leave too many pairs in most of them are not asked again
 _NEAR = 2e-5  # similarities this close to the threshold are decided in float64
 
 
@@ -49,9 +50,10 @@ class Balls:
 
     The first look multiplies 63 leading directions only and adds the product of what they leave of both rows, which
     bounds the similarity from above (Cauchy-Schwarz), in bfloat16 with a proven slack where the CPU multiplies it
-    (`kernels.sieve`); pairs in doubt are evaluated in full, and those within rounding of the threshold in float64. All
+    (`kernels.sieve`); pairs in doubt are evaluated in full, and those within rounding of the threshold in float64.
+    Where the directions leave too many pairs, all dimensions are multiplied in bfloat16 instead, or in float32. All
     rows against all: each pair once. Cost of m rows: 2 m n 64 flops if the directions tell rows apart, at most 2 m n d.
-    Memory: the unit rows, n d float32, and one tile.
+    Memory: the unit rows, n d float32 (and again in bfloat16 where the directions do not do), and one tile.
     """
 
     def __init__(self, features: FloatArray, *, device: str = "cpu") -> None:
@@ -62,6 +64,8 @@ class Balls:
         n, d = self.unit.shape
         self.lead: torch.Tensor | None = None
         self.halves: Halves | None = None
+        self._whole: Halves | None = None
+        self._looks = self._vain = 0
         if d > 2 * _LEAD:
             sample = self.unit[:: max(1, n // _SAMPLE)]
             basis = torch.linalg.eigh((sample.T @ sample).double())[1][:, -_LEAD:].float()
@@ -131,12 +135,11 @@ class Balls:
         import torch
 
         at = torch.from_numpy(rows).to(self.device)
-        if self.lead is not None:
-            found = self._in_doubt(at, part, least)
-            if found is not None:
-                left, right = rows[found[0]], found[1] + part.start
-                asked = left < right if upper else left != right
-                return self._decide(left[asked], right[asked], None, least)
+        found = self._in_doubt(at, part, least)
+        if found is not None:
+            left, right = rows[found[0]], found[1] + part.start
+            asked = left < right if upper else left != right
+            return self._decide(left[asked], right[asked], None, least)
         sims = self.unit[at] @ self.unit[part].T
         row, column = _where(sims > least - _NEAR)
         asked = rows[row] < column + part.start if upper else rows[row] != column + part.start
@@ -145,22 +148,20 @@ class Balls:
         return self._decide(rows[row], column + part.start, sims[places].cpu().numpy(), least)
 
     def _in_doubt(self, at: torch.Tensor, part: slice, least: float) -> tuple[IntArray, IntArray] | None:
-        """Places (in `at`, in `part`) that the leading directions cannot rule out, or None if they are many."""
-        assert self.lead is not None
+        """Places (in `at`, in `part`) that a cheaper product cannot rule out, or None if they are many."""
         most = _DENSE * len(at) * (part.stop - part.start)
-        if self.halves is not None:
-            some = Halves(self.halves.rows[at], self.halves.lost[at], self.halves.length[at])
-            moved = sieve.rounding(some, self.halves)
-            bars = np.full(len(at), least - _NEAR, np.float32)
-            if sieve.provable(bars, moved):
-                bits, maxima = sieve.products(some, self.halves.part(part))
-                bar = sieve.bar_of(bars, moved)
-                if (maxima >= bar[:, None]).sum() <= most:
-                    found = sieve.reaching(bits, maxima, bar)
-                    if len(found[0]) <= most:
-                        return found
-        left, right = _where(self.lead[at] @ self.lead[part].T > least - _NEAR)  # (m, block)
-        return (left, right) if len(left) <= most else None
+        if self.lead is not None and (self._looks < _TRIES or 2 * self._vain < self._looks):
+            found = None if self.halves is None else _sift(self.halves, at, part, least, most)
+            if found is None:
+                left, right = _where(self.lead[at] @ self.lead[part].T > least - _NEAR)  # (m, block)
+                found = (left, right) if len(left) <= most else None
+            self._looks += 1
+            self._vain += found is None
+            if found is not None:
+                return found
+        if self._whole is None and shortlists(self.device, self.unit.dtype, *reversed(self.unit.shape)):
+            self._whole = halve_blocks(self.unit)
+        return None if self._whole is None else _sift(self._whole, at, part, least, most)
 
     def _decide(
         self, left: IntArray, right: IntArray, sims: NDArray[Any] | None, least: float
@@ -179,6 +180,21 @@ class Balls:
             x, y = _exact(self.features[left[close[part]]]), _exact(self.features[right[close[part]]])
             inside[close[part]] = np.einsum("md,md->m", x, y) > least
         return left[inside], right[inside]
+
+
+def _sift(halves: Halves, at: torch.Tensor, part: slice, least: float, most: float) -> tuple[IntArray, IntArray] | None:
+    """Places (in `at`, in `part`) whose bfloat16 product may reach `least`, or None if they are more than `most`."""
+    some = Halves(halves.rows[at], halves.lost[at], halves.length[at])
+    moved = sieve.rounding(some, halves)
+    bars = np.full(len(at), least - _NEAR, np.float32)
+    if not sieve.provable(bars, moved):
+        return None
+    bits, maxima = sieve.products(some, halves.part(part))
+    bar = sieve.bar_of(bars, moved)
+    if (maxima >= bar[:, None]).sum() > most:
+        return None
+    found = sieve.reaching(bits, maxima, bar)
+    return found if len(found[0]) <= most else None
 
 
 def _exact(part: FloatArray) -> NDArray[np.float64]:

@@ -2,9 +2,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from scipy.spatial.distance import cdist
 
 from selection import SKIPPED, BadParameter, Pool, create
 from selection.kernels.balls import Balls
+from selection.kernels.top import shortlists
 from selection.strategies import probcover
 from selection.strategies.probcover import ProbCover
 from selection.strategies.random import hash_rows
@@ -78,6 +81,19 @@ def test_degrees_are_the_definitions_with_and_without_the_first_look(spread: flo
     graph = apart < delta
     np.fill_diagonal(graph, False)
     np.testing.assert_array_equal(Balls(x).degrees(np.arange(260), delta), graph.sum(0))
+
+
+def test_degrees_are_the_definitions_where_the_leading_directions_tell_nothing() -> None:
+    x = np.random.default_rng(0).normal(size=(900, 400)).astype(np.float32) + 0.5  # all directions alike but one
+    unit = x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
+    apart = cdist(unit, unit)
+    delta = float(np.quantile(apart[np.triu_indices(900, 1)], 0.004))
+    graph = apart < delta
+    np.fill_diagonal(graph, False)
+    balls = Balls(x)
+    np.testing.assert_array_equal(balls.degrees(np.arange(900), delta), graph.sum(0))
+    assert graph.sum() > 1000
+    assert (balls._whole is not None) == shortlists("cpu", torch.float32, 400, 900)
 
 
 def test_gains_never_grow_while_the_radius_stands_and_a_smaller_budget_is_a_prefix() -> None:
