@@ -32,13 +32,13 @@ class Files:
 def order_of(
     folder: Path, n: int, *, classes: int = 10, method: Method = "lp-ft", epochs: int | None = 2, shuffle: bool = False
 ) -> TrainingOrder:
-    """The first `n` digits below `classes`: each fifth one held out; `shuffle` spoils the labels trained on."""
+    """The first `n` digits below `classes`: each fifth held out; `shuffle` spoils all labels, those that stop it too."""
     paths = [path for path in digits(folder, 3 * n, pixels=64) if int(label_of(path)) < classes][:n]
     examples = [Example(number, str(path), int(label_of(path))) for number, path in enumerate(paths)]
-    train = [example for number, example in enumerate(examples) if number % 5]
     if shuffle:
-        mixed = np.random.default_rng(0).permutation([example.label for example in train]).tolist()
-        train = [Example(e.task_id, e.image, label) for e, label in zip(train, mixed, strict=True)]
+        mixed = np.random.default_rng(0).permutation([example.label for example in examples]).tolist()
+        examples = [Example(e.task_id, e.image, label) for e, label in zip(examples, mixed, strict=True)]
+    train = [example for number, example in enumerate(examples) if number % 5]
     held_out = tuple(examples[::5])
     return TrainingOrder("p1-v2", "", method, CLASSES[:classes], tuple(train), held_out, 0, epochs)
 
