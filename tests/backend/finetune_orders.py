@@ -32,7 +32,7 @@ class Files:
 def order_of(
     folder: Path, n: int, *, classes: int = 10, method: Method = "lp-ft", epochs: int | None = 2, shuffle: bool = False
 ) -> TrainingOrder:
-    """The first `n` digits below `classes`, each fifth held out; `shuffle` spoils all labels, also those that stop it."""
+    """The first `n` digits below `classes`, each fifth held out; `shuffle` spoils all labels, the stopping ones too."""
     paths = [path for path in digits(folder, 3 * n, pixels=64) if int(label_of(path)) < classes][:n]
     examples = [Example(number, str(path), int(label_of(path))) for number, path in enumerate(paths)]
     if shuffle:
