@@ -106,18 +106,15 @@ def _their_activeft(work: Work) -> Done:
     return Done(seconds + claim.seconds, claim.rows, f"slope of steps {_STEPS[0]}-{_STEPS[1]}, times 300")
 
 
-def _our_bilaf(precision: str) -> Case:
-    def case(work: Work) -> Done:
-        cores = work.cores
+def _our_bilaf(work: Work) -> Done:
+    cores = work.cores
 
-        def run() -> list[int]:
-            borders = two_nearest(work.features, cores, "cpu")
-            chosen = _pick_all(BiLAF(precision=precision), work.pool, cores, borders, work.budget)
-            return [row for group in chosen for row, _ in group]
+    def run() -> list[int]:
+        borders = two_nearest(work.features, cores, "cpu")
+        chosen = _pick_all(BiLAF(), work.pool, cores, borders, work.budget)
+        return [row for group in chosen for row, _ in group]
 
-        return _timed(run, "whole run after the cores (50 given)")
-
-    return case
+    return _timed(run, "whole run after the cores (50 given)")
 
 
 def _their_bilaf(work: Work) -> Done:
@@ -164,8 +161,7 @@ CASES: dict[str, tuple[Case, Case | None]] = {
         None,
     ),
     "badge": (_named("badge"), _their_badge),
-    "bilaf": (_our_bilaf("float64"), _their_bilaf),
-    "bilaf-float32": (_our_bilaf("float32"), None),
+    "bilaf": (_our_bilaf, _their_bilaf),
     "coreset": (_named("coreset"), _their_coreset),
     "graphcover": (_named("graphcover"), None),
     "kmeans": (
@@ -179,6 +175,6 @@ CASES: dict[str, tuple[Case, Case | None]] = {
 }
 """name -> (ours, published form); None where there is none of its own: the ratio is against `COMPARED` then."""
 
-COMPARED = {"activeft-fast": "activeft", "activeft-fast-bf16": "activeft", "bilaf-float32": "bilaf"}
-SAME_PICKS = ("activeft", "badge", "bilaf", "bilaf-float32", "coreset", "probcover")
+COMPARED = {"activeft-fast": "activeft", "activeft-fast-bf16": "activeft"}
+SAME_PICKS = ("activeft", "badge", "bilaf", "coreset", "probcover")
 """Methods whose picks must be the published form's on the same start; the others share only the rule."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks
+from selection.kernels.held import Held
 from selection.kernels.territory import Sketch, exact_means, nearest_of
 
 if TYPE_CHECKING:
@@ -59,12 +60,9 @@ def _wide(part: FloatArray, device: str) -> torch.Tensor:
 class Members:
     """The rows of one pseudo-class, with blocked distances; positions in it, not pool rows."""
 
-    def __init__(self, features: FloatArray, device: str, precision: str = "float64") -> None:
-        import torch
-
-        x = _wide(features, device)
-        x -= x.mean(0)  # a common offset would cost digits
-        self.x = x if precision == "float64" else x.to(torch.float32)
+    def __init__(self, features: FloatArray, device: str) -> None:
+        self.x = _wide(features, device)
+        self.x -= self.x.mean(0)  # a common offset would cost digits
         self.count = len(features)
 
     def distances(self, left: IntArray, right: IntArray) -> torch.Tensor:
@@ -168,7 +166,7 @@ class Territory:
     members : the class, in full precision, or a sketch. slack : by how much a sketch's `inward` may be off.
     """
 
-    members: Members | Sketch
+    members: Members | Sketch | Held
     retained: IntArray
     inward: Float64
     outward: Float64
@@ -179,9 +177,16 @@ class Territory:
         """Places in `among` of the `count` positions nearest to `position`."""
         if isinstance(self.members, Sketch):
             return nearest_of(self.members, position, among, count)
+        if isinstance(self.members, Held):
+            return self.members.nearest_of(position, among, count)
         away = self.members.distances(np.array([position]), among)[0].cpu().numpy()
         away[among == position] = -1.0  # rounding must not keep the row itself alive
         return np.argsort(away, kind="stable")[:count]
+
+    def _exact_means(self, members: Sketch | Held, rows: IntArray) -> Float64:
+        if isinstance(members, Held):
+            return members.exact_means(rows, self.retained)
+        return exact_means(members, rows, self.retained)
 
     def scores(self, raised: Float64) -> Float64:
         """(d_out raised - d_in) / max(d_out, d_in)."""
@@ -192,12 +197,12 @@ class Territory:
     def lowest(self, alive: NDArray[np.bool_], raised: Float64) -> tuple[int, float]:
         """The alive place of the lowest score and that score; a sketch measures anew what its slack leaves open."""
         border = np.where(alive, self.scores(raised), np.inf)
-        if isinstance(self.members, Sketch):
+        if not isinstance(self.members, Members):
             width = 1.01 * self.slack * raised / np.maximum(np.maximum(self.outward, self.inward - self.slack), 1e-300)
             open_ = np.flatnonzero(border - width <= (border + width).min())
             rough = open_[self.slack[open_] > 0]
             if len(open_) > 1 and len(rough):
-                self.inward[rough] = exact_means(self.members, self.retained[rough], self.retained)
+                self.inward[rough] = self._exact_means(self.members, self.retained[rough])
                 self.slack[rough] = 0.0
                 border = np.where(alive, self.scores(raised), np.inf)
         best = int(border.argmin())

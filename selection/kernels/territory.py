@@ -20,7 +20,7 @@ LARGE = 256  # a smaller class is multiplied in float64
 
 
 class Sketch:
-    """Rows of one class about their mean, in float32 and (with `exact`) float64, and what float32 may get wrong.
+    """Rows of one class about their mean, in float32 and float64, and what float32 may get wrong.
 
     |a|^2 + |b|^2 - 2 a.b, summed over runs of `_RUN` terms, errs by at most `unit` (|a| + |b|)^2: `_RUN` / 4 units of
     2^-23 for the products (|a| |b| is at most a quarter of that square), half of one for each run added, and a few for
@@ -28,12 +28,12 @@ class Sketch:
     and blocks.
     """
 
-    def __init__(self, features: FloatArray, device: str, *, exact: bool) -> None:
+    def __init__(self, features: FloatArray, device: str) -> None:
         import torch
 
         wide = torch.from_numpy(features.astype(np.float64)).to(device)
         wide -= wide.mean(0)
-        self.wide = wide if exact else None
+        self.wide = wide
         self.wide_squares = (wide * wide).sum(1)
         self.x, self.squares = wide.float(), self.wide_squares.float()
         self.lengths: Float64 = self.wide_squares.sqrt().cpu().numpy()
@@ -49,7 +49,6 @@ class Sketch:
         """(m, t) float64 distances of all rows of the class to a few."""
         import torch
 
-        assert self.wide is not None
         some = torch.from_numpy(rows).to(self.wide.device)
         d2 = torch.addmm(self.wide_squares[some].unsqueeze(0), self.wide, self.wide[some].T, alpha=-2.0)
         d2 = d2.add_(self.wide_squares.unsqueeze(1)).clamp_(min=0.0).sqrt_()
@@ -74,8 +73,8 @@ class Sketch:
 def order_by_density(sketch: Sketch, core: int, inner: float, neighbors: int, kept: int) -> IntArray:
     """Positions of a class from its dense middle outwards, in rings, as `boundary.dense_first` orders them.
 
-    Which rows a ring takes, and which are among the first `kept`, is decided in float64 where float32 leaves doubt
-    (if the sketch is exact); rows after `kept` keep float32's order. Leaves in the sketch each row's sum of distances
+    Which rows a ring takes, and which are among the first `kept`, is decided in float64 where float32 leaves doubt;
+    rows after `kept` keep float32's order. Leaves in the sketch each row's sum of distances
     to the `kept` (rows among these) and to its nearest. Each pair is multiplied once, those of a row inside a ring or
     of a kept row with noise twice: about 1.3 m^2 d flops.
     """
@@ -88,11 +87,7 @@ def order_by_density(sketch: Sketch, core: int, inner: float, neighbors: int, ke
     least = torch.full((m,), torch.inf, device=sketch.x.device)
     outside = np.ones(m, bool)
     order: IntArray = np.empty(0, np.int64)
-    density: Float64 = np.asarray(
-        sketch.exact(np.array([core]))[:, 0]
-        if sketch.wide is not None
-        else (sketch.x - sketch.x[core]).norm(dim=1).double().cpu().numpy()
-    )
+    density = sketch.exact(np.array([core]))[:, 0]
     while len(order) < m:
         rows = np.flatnonzero(outside)
         fresh = rows[np.argsort(density[rows], kind="stable")[:ring]]
@@ -155,7 +150,7 @@ def _settle(
     sketch: Sketch, rows: IntArray, inside: IntArray, listed: Float64, density: Float64, cuts: list[int]
 ) -> None:
     """Replace float32 densities that might fall on the wrong side of a cut (a count of rows) by float64 ones."""
-    if sketch.wide is None or not cuts:
+    if not cuts:
         return
     listed = np.sort(listed, axis=1)
     error = sketch.error((2 * sketch.lengths[rows] + listed[:, -1]) ** 2, listed[:, 0])
@@ -173,9 +168,7 @@ def _settle(
 
 
 def mean_errors(sketch: Sketch, rows: IntArray) -> Float64:
-    """How far the mean float32 distance of each of `rows` may be off; 0 without float64 to correct it."""
-    if sketch.wide is None:
-        return np.zeros(len(rows))
+    """How far the mean float32 distance of each of `rows` may be off."""
     noise = np.setdiff1d(np.arange(len(sketch)), rows)  # measured into the sums and once more out of them
     a, b = sketch.lengths[rows], np.concatenate([sketch.lengths, sketch.lengths[noise]])
     square = a * a + 2 * a * b.mean() + float((b * b).mean())
@@ -198,8 +191,6 @@ def nearest_of(sketch: Sketch, row: int, among: IntArray, count: int) -> IntArra
     squares = sketch.squares[row] + sketch.squares - 2.0 * (sketch.x @ sketch.x[row])
     d2: Float64 = squares.double().cpu().numpy()[among]
     d2[among == row] = -1.0
-    if sketch.wide is None:
-        return np.argsort(d2, kind="stable")[:count]
     unit = (sketch.x.shape[1] / 4 + 8) * 2.0**-23  # a plain sum
     error = unit * (sketch.lengths[row] + sketch.lengths[among]) ** 2
     floor, roof = np.partition(d2 - error, count - 1)[count - 1], np.partition(d2 + error, count)[count]

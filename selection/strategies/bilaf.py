@@ -20,6 +20,7 @@ from selection.kernels.boundary import (
     two_nearest,
 )
 from selection.kernels.clean import require_finite
+from selection.kernels.held import HELD, Held
 from selection.kernels.territory import LARGE, Sketch, mean_errors, order_by_density
 from selection.registry import create_for, entry, register
 
@@ -41,12 +42,13 @@ class BiLAF:
     count as picked and lower their class's share. Cores are chosen among all rows, labeled or not, so that territories
     describe the pool alone. The ranking holds the cores in their selector's order, then the classes by D'Hondt.
     Classes of 256 rows and more are multiplied in float32, each distance once, and whatever rounding could decide is
-    decided in float64; `precision="float32"` leaves the latter out. Random only through the core selector. Cost: its
-    own, + 2 n k d + 1.3 sum n_c^2 d flops; memory one class in float64 and float32 plus blocks.
+    decided in float64. Random only through the core selector. Cost: its
+    own, + 2 n k d + 1 to 1.3 sum n_c^2 d flops; memory one class in float64 and float32, 128 MiB for distances and
+    blocks.
 
     core : name of the selector of cores. cores : how many. inner : share of a class that makes one ring. removed :
-    share dropped as noise. neighbors : of the density. penalty : p. compat : "corrected" or "official". precision : of
-    distances inside a class. device : torch device.
+    share dropped as noise. neighbors : of the density. penalty : p. compat : "corrected" or "official". device : torch
+    device.
     """
 
     core: str = "activeft"
@@ -56,7 +58,6 @@ class BiLAF:
     neighbors: int = 10
     penalty: float = 1.1
     compat: str = "corrected"
-    precision: str = "float64"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -68,7 +69,6 @@ class BiLAF:
         parameters.number("removed", self.removed, 0, 0.99)
         parameters.whole("neighbors", self.neighbors, 1)
         parameters.number("penalty", self.penalty, 1)
-        parameters.one_of("precision", self.precision, ("float32", "float64"))
         parameters.one_of("compat", self.compat, ("corrected", "official"))
         parameters.device(self.device)
 
@@ -111,8 +111,11 @@ def _pick_all(how: BiLAF, pool: Pool, cores: IntArray, borders: Borders, budget:
     quotas = _quotas(budget, sizes, seen, room)
     if how.compat == "corrected":
         quotas = _cores_first(quotas, np.asarray((seen == 0) & (room > 0)), budget)
+    held = max((len(group) for group in groups if len(group) <= HELD), default=0)
+    matrix: NDArray[np.float32] = np.empty(held * held, np.float32)
     return [
-        _walk(how, pool.features, borders, groups[c], int(cores[c]), int(quotas[c]), free) for c in range(len(cores))
+        _walk(how, pool.features, borders, groups[c], int(cores[c]), int(quotas[c]), free, matrix)
+        for c in range(len(cores))
     ]
 
 
@@ -153,18 +156,18 @@ def _dense_part(how: BiLAF, features: FloatArray, group: IntArray, core: int) ->
     if len(group) < _SMALL:
         return group, kept
     at = int(np.searchsorted(group, core))
-    members = Members(features[group], how.device, how.precision)
+    members = Members(features[group], how.device)
     order = dense_first(members, at, how.inner, how.neighbors, indexed_by_place=how.compat == "official")
     return np.concatenate([group[order], np.setdiff1d(group, group[order])]), kept
 
 
 def _survey(
-    how: BiLAF, features: FloatArray, borders: Borders, group: IntArray, core: int
+    how: BiLAF, features: FloatArray, borders: Borders, group: IntArray, core: int, room: NDArray[np.float32]
 ) -> tuple[IntArray, IntArray, Territory]:
     """(pool rows of a class; their positions, dense ones first and noise last; the class ready for picking)."""
     if how.compat == "official" or len(group) < LARGE:
         rows, kept = _dense_part(how, features, group, core)
-        members = Members(features[rows], how.device, how.precision)
+        members = Members(features[rows], how.device)
         inside = np.argsort(rows[:kept], kind="stable")  # the lowest row wins a tie
         inward = members.mean_distances(inside)
         there = rows[inside]
@@ -172,7 +175,14 @@ def _survey(
         land = Territory(members, inside, inward, outside, borders.opponent[there], np.zeros(len(inside)))
         return rows, np.arange(len(rows)), land
     kept = _retained(how, len(group))
-    sketch = Sketch(features[group], how.device, exact=how.precision == "float64")
+    if len(group) <= HELD:
+        held = Held(features[group], how.device, room=room)
+        order = held.order_by_density(int(np.searchsorted(group, core)), how.inner, how.neighbors, kept)
+        inside = np.sort(order[:kept])
+        inward, slack = held.means(inside)
+        there = group[inside]
+        return group, order, Territory(held, inside, inward, borders.outside[there], borders.opponent[there], slack)
+    sketch = Sketch(features[group], how.device)
     order = order_by_density(sketch, int(np.searchsorted(group, core)), how.inner, how.neighbors, kept)
     inside = np.sort(order[:kept])
     there, inward = group[inside], sketch.sums[inside] / kept
@@ -189,11 +199,12 @@ def _walk(
     core: int,
     quota: int,
     free: NDArray[np.bool_],
+    room: NDArray[np.float32],
 ) -> list[Pick]:
     """The picks of one class; noise comes only when the retained rows are used up."""
     if quota == 0:
         return []
-    rows, order, land = _survey(how, features, borders, group, core)
+    rows, order, land = _survey(how, features, borders, group, core, room)
     taken = order[~free[rows[order]]]  # dense ones first
     opener = -1 if len(taken) else int(np.flatnonzero(rows == core)[0])
     places, scores = pick_border(land, taken, opener, quota, quota + len(taken), how.penalty)

@@ -46,7 +46,6 @@ OUT_OF_RANGE = {
         "neighbors": COUNT,
         "penalty": [-1.0, float("nan"), "1", None],
         "compat": ["other", None],
-        "precision": ["float16", None],
         "device": DEVICE,
     },
     "coreset": {"device": DEVICE},
