@@ -82,19 +82,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--dims", type=int, default=1280)
     parser.add_argument("--budget", type=int, default=1000)
-    parser.add_argument(
-        "--folder", type=Path, help="images whose features are repeated with noise, instead of drawn ones"
-    )
+    parser.add_argument("--folder", type=Path, help="images of whose crops to use features, instead of drawn ones")
     asked = parser.parse_args()
     os.environ.update(ONE_THREAD)  # before torch is loaded
 
-    from benchmarks.selection import draw_features, repeat_features
+    from benchmarks.image_features import load_crops
+    from benchmarks.selection import draw_features
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "features.npy"
-        np.save(
-            file, repeat_features(asked.folder, asked.rows) if asked.folder else draw_features(asked.rows, asked.dims)
-        )
+        np.save(file, load_crops(asked.folder, asked.rows) if asked.folder else draw_features(asked.rows, asked.dims))
         base = min(ours(file, asked.budget) for _ in range(3))
         rows = [("LabelQueue", base, "whole run, best of 3")]
         rows.append(("one pass a pick", passes(file, asked.budget), "slope of 20 passes"))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection.contract import FloatArray, IntArray
+from selection.contract import IntArray
 from selection.kernels.blocks import blocks
-from selection.kernels.graph import SparseGraph, knn_graph
+from selection.kernels.graph import SparseGraph
 
 _ROWS = 512  # rows diffused at once
 _ENTRIES = 1 << 18  # unsummed entries at once: they stay in the cache
@@ -26,32 +25,6 @@ class Reach:
 
     rows: NDArray[np.int32]
     mass: NDArray[np.float32]
-
-
-_POOLS = 2
-_remembered: dict[bytes, Reach] = {}
-
-
-def reach_of(
-    features: FloatArray, neighbors: int, dims: int, stay: float, steps: int, keep: int, device: str = "cpu"
-) -> Reach:
-    """`diffuse` on `knn_graph`, remembered for the last two pools of this process.
-
-    A queue ranks the same pool after each batch of labels, and the graph does not depend on labels. Pools are told
-    apart by a digest of their bytes; the answer is the same with or without the memory.
-    """
-    told = (features.shape, str(features.dtype), neighbors, dims, stay, steps, keep, device)
-    digest = hashlib.blake2b(repr(told).encode())
-    for part in blocks(len(features), _ROWS):
-        digest.update(np.ascontiguousarray(features[part]).data)
-    key = digest.digest()
-    found = _remembered.pop(key, None)
-    if found is None:
-        found = diffuse(knn_graph(features, neighbors, dims, 3.0, device), stay, steps, keep)
-    _remembered[key] = found  # newest last
-    while len(_remembered) > _POOLS:
-        del _remembered[next(iter(_remembered))]
-    return found
 
 
 def diffuse(graph: SparseGraph, stay: float, steps: int, keep: int) -> Reach:

@@ -23,25 +23,20 @@ class Auto:
     selector in use.
 
     cold, warm : names of selectors. labels_per_class : labels of the rarest seen class at which `warm` takes over.
-    large, cold_large : above so many rows `cold_large` stands in for `cold`, whose graph costs n^2.
     device : passed on to them.
     """
 
     cold: str = "graphcover"
     warm: str = "margin"
     labels_per_class: int = 20
-    large: int = 50_000
-    cold_large: str = "typiclust"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         parameters.selector_name("cold", self.cold)
         parameters.selector_name("warm", self.warm)
-        parameters.selector_name("cold_large", self.cold_large)
-        if "auto" in (self.cold, self.warm, self.cold_large):
-            raise BadParameter('cold, warm and cold_large must be other selectors than "auto"')
+        if "auto" in (self.cold, self.warm):
+            raise BadParameter('cold and warm must be other selectors than "auto"')
         parameters.whole("labels_per_class", self.labels_per_class, 1)
-        parameters.whole("large", self.large, 0)
         parameters.device(self.device)
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
@@ -56,5 +51,4 @@ class Auto:
     def _in_use(self, pool: Pool) -> Selector:
         counts = np.unique(pool.labels[pool.labels >= 0], return_counts=True)[1]
         warm = pool.probs is not None and len(counts) > 0 and counts.min() >= self.labels_per_class
-        cold = self.cold if len(pool) <= self.large else self.cold_large
-        return create_for(self.warm if warm else cold, self.device)
+        return create_for(self.warm if warm else self.cold, self.device)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import Notes, Pool, Ranking
+from selection.contract import IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.registry import register
 
@@ -20,8 +21,13 @@ class GraphCover:
     Ours: greedy facility location, sum_j max_i K_ij, on the diffusion kernel K = (1 - a) sum_t (a S)^t of the graph
     on which Zhou et al., "Learning with local and global consistency", NIPS 2003, spread labels; within 1 - 1/e of the
     best choice (Nemhauser et al. 1978). A few steps stand for the whole sum and each row keeps its largest entries.
+    From coarse to fine: where a row reaches `keep` others, a graph of m rows is covered by m / keep of them, and fewer
+    would be spent on its densest corners; so they are chosen on samples of 16 keep, 64 keep, ... rows, which serve up
+    to 16, 64, ... labeled and picked rows (measured: the first 10 picks of 4,000 rows gain 7 points of accuracy, those
+    after 20 nothing). A row outside the sample covers from its nearest row there.
     Deterministic and prefix-consistent; labeled and skipped rows serve from the start. Ties go to the lowest row.
-    Cost 2 n^2 dims flops for the graph, n neighbors keep steps for the walk, little a pick; memory O(n keep).
+    Cost of a graph of m <= min(n, 4 keep (picks + labels)) rows: 2 m^2 dims flops, then m neighbors keep steps for the
+    walk, little a pick; memory O(m keep).
 
     neighbors, dims : of the graph. alpha : a, the share that walks on. steps : of the walk. keep : entries a row.
     device : torch device that seeks the neighbours; the walk runs on the CPU.
@@ -43,18 +49,39 @@ class GraphCover:
         parameters.device(self.device)
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
-        """Scores are the mass that each pick adds; 1 is what one row holds."""
-        from selection.kernels.diffusion import cover_mass, reach_of
-
+        """Scores are the mass that each pick adds to the pool; 1 is what one row holds."""
         require_finite(pool)
         budget = min(budget, len(pool.candidates))
         if not budget:
             return Ranking(np.empty(0, np.int64), np.empty(0), [])
-        reach = reach_of(pool.features, self.neighbors, self.dims, self.alpha, self.steps, self.keep, self.device)
-        rows, gains = cover_mass(reach, pool.covered, pool.labels == -1, budget)
+        rows, gains, reached = self._cover(pool, budget)
 
         def say(at: int) -> str:
-            count = int((reach.mass[rows[at]] > 0).sum()) - 1
-            return f"in the middle of {count} related images that nothing labeled or queued reaches as well"
+            return f"in the middle of {reached[at]} related images that nothing labeled or queued reaches as well"
 
         return Ranking(rows, gains, Notes(len(rows), say))
+
+    def _cover(self, pool: Pool, budget: int) -> tuple[IntArray, NDArray[np.float64], IntArray]:
+        """The picks, the mass that each adds, and how many other rows it reaches: (k,) each."""
+        from selection.kernels.diffusion import cover_mass
+        from selection.kernels.levels import Walk, level_of, level_sizes
+
+        walk = Walk(self.neighbors, self.dims, self.alpha, self.steps, self.keep, self.device)
+        n = len(pool)
+        free = pool.labels == -1
+        covered = pool.covered
+        found: list[tuple[IntArray, NDArray[np.float64], IntArray]] = []
+        left = budget
+        for size in level_sizes(n, self.keep):
+            room = left if size == n else min(left, size // self.keep - len(covered))
+            if room <= 0:
+                continue
+            level = level_of(pool.features, size, walk)
+            places, more = cover_mass(level.reach, level.places(pool.features, covered), free[level.rows], room)
+            fresh = level.rows[places]
+            free[fresh] = False
+            covered = np.concatenate([covered, fresh])
+            left -= len(fresh)
+            found.append((fresh, more * (n / size), (level.reach.mass[places] > 0).sum(1) * n // size - 1))
+        rows, gains, reached = (np.concatenate(column) for column in zip(*found, strict=True))
+        return rows, gains, reached

@@ -33,8 +33,6 @@ def test_methods_and_threshold_are_parameters():
     pool = a_pool([2, 2])
     assert used(pool, labels_per_class=2, warm="least_confidence") == "the"
     assert used(pool, cold="coreset") == "farthest"
-    assert used(pool, large=119) == "typical"
-    assert used(pool, large=119, cold_large="coreset") == "farthest"
 
 
 def test_warm_it_ranks_all_by_uncertainty_and_cold_a_head():

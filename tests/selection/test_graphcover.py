@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from selection import SKIPPED, BadParameter, Pool, create
-from selection.kernels import diffusion
-from selection.kernels.diffusion import Reach, cover_mass, diffuse, reach_of
+from selection.kernels import levels
+from selection.kernels.diffusion import Reach, cover_mass, diffuse
 from selection.kernels.graph import knn_graph
+from selection.kernels.levels import Walk, level_of, level_sizes
 from selection.strategies.graphcover import GraphCover
 
 
@@ -94,17 +95,62 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, object]) -> None:
         create("graphcover", **json.loads(json.dumps(wrong)))
 
 
-def test_the_graph_of_a_pool_is_remembered_and_another_pool_or_setting_is_not_mistaken_for_it(monkeypatch):
+def test_the_first_picks_are_made_on_samples_that_they_can_cover() -> None:
+    x = draw(900)
+    how = GraphCover(neighbors=6, keep=4)  # samples of 64 and 256 rows, then all
+    assert level_sizes(900, 4) == [64, 256, 900]
+    assert level_sizes(127, 4) == [127]
+    long = how.select(pool_of(x), 300, np.random.default_rng(0)).rows
+    coarse, middle = (level_of(x, size, Walk(6, 128, 0.9, 8, 4)).rows for size in (64, 256))
+    assert np.isin(coarse, middle).all()
+    assert np.isin(long[:16], coarse).all() and np.isin(long[16:64], middle).all()
+    assert not np.isin(long[64:], middle).all()
+    assert len(set(long.tolist())) == 300
+    for budget in (1, 15, 16, 17, 64, 200):
+        np.testing.assert_array_equal(how.select(pool_of(x), budget, np.random.default_rng(0)).rows, long[:budget])
+
+
+def test_labels_move_on_to_finer_samples_and_cover_from_their_nearest_row() -> None:
+    x = draw(900)
+    how = GraphCover(neighbors=6, keep=4)
+    coarse = level_of(x, 64, Walk(6, 128, 0.9, 8, 4))
+    outside = int(np.setdiff1d(np.arange(900), coarse.rows)[7])
+    unit = coarse.graph.projection.apply(x)
+    nearest = int((unit[coarse.rows] @ unit[outside]).argmax())
+    assert coarse.places(x, np.array([outside, coarse.rows[9]])).tolist() == [nearest, 9]
+    first = how.select(pool_of(x), 1, np.random.default_rng(0)).rows[0]
+    twin = np.concatenate([x, x[[first]] * 1.0001])  # a new image like the first pick, labeled
+    again = how.select(pool_of(twin, [900]), 5, np.random.default_rng(0)).rows
+    assert first not in again
+    rows = how.select(pool_of(x, list(range(300, 400))), 40, np.random.default_rng(0)).rows
+    assert not np.isin(rows, level_of(x, 256, Walk(6, 128, 0.9, 8, 4)).rows).all()
+
+
+def test_a_sample_without_free_rows_is_passed_over() -> None:
+    x = draw(900)
+    coarse = level_of(x, 64, Walk(6, 128, 0.9, 8, 8)).rows
+    how = GraphCover(neighbors=6, keep=8)
+    assert len(how.select(pool_of(x, coarse[:15].tolist()), 30, np.random.default_rng(0)).rows) == 30
+    every = np.setdiff1d(np.arange(900), coarse)[:5]
+    rows = how.select(pool_of(x, np.setdiff1d(np.arange(900), every).tolist()), 9, np.random.default_rng(0)).rows
+    assert sorted(rows) == sorted(every)
+
+
+def test_what_a_pool_needs_is_remembered_and_another_pool_or_setting_is_not_mistaken_for_it(monkeypatch):
     built = []
-    monkeypatch.setattr(diffusion, "_remembered", {})
-    monkeypatch.setattr(diffusion, "knn_graph", lambda *a: built.append(len(a[0])) or knn_graph(*a))
+    monkeypatch.setattr(levels, "_remembered", {})
+    monkeypatch.setattr(levels, "_LEVELS", 2)
+    monkeypatch.setattr(levels, "knn_graph", lambda *a: built.append(len(a[0])) or knn_graph(*a))
     x = draw().astype(np.float16)
-    first = reach_of(x, 6, 128, 0.9, 3, 8)
-    assert reach_of(x.copy(), 6, 128, 0.9, 3, 8) is first
+    walk = Walk(6, 128, 0.9, 3, 8)
+    first = level_of(x, 150, walk)
+    assert level_of(x.copy(), 150, walk) is first
     assert built == [150]
     changed = x.copy()
     changed[149, 0] += 1
-    for again in (lambda: reach_of(changed, 6, 128, 0.9, 3, 8), lambda: reach_of(x, 5, 128, 0.9, 3, 8)):
+    for again in (lambda: level_of(changed, 150, walk), lambda: level_of(x, 150, Walk(5, 128, 0.9, 3, 8))):
         assert again() is not first
     assert built == [150, 150, 150]
-    assert len(diffusion._remembered) == 2
+    assert len(levels._remembered) == 2
+    assert level_of(x, 40, walk).rows.tolist() == sorted(level_of(x, 40, walk).rows.tolist())
+    assert built[3:] == [40]

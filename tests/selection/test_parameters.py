@@ -33,8 +33,6 @@ OUT_OF_RANGE = {
         "cold": [*NAME, "auto"],
         "warm": [*NAME, "auto"],
         "labels_per_class": COUNT,
-        "large": [-1, 1.5, "1", None],
-        "cold_large": [*NAME, "auto"],
         "device": DEVICE,
     },
     "badge": {"device": DEVICE},
