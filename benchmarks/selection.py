@@ -31,7 +31,7 @@ import torch
 
 from benchmarks.image_features import load_crops
 from benchmarks.selection_cases import CASES, COMPARED, SAME_PICKS, Work
-from benchmarks.selection_work import NOTES, RATES, least_work
+from benchmarks.selection_work import NOTES, RATES, own_passes
 
 BY_HAND = "<!-- below: by hand, kept by benchmarks.selection -->"
 PARTS = ("compare", "growth")
@@ -127,7 +127,7 @@ def compare(file: Path, methods: list[str], budget: int, limit: float, rates: di
             theirs[name] = in_process(file, name, "published", budget, limit)
         ours = in_process(file, name, "ours", budget, limit)
         other = theirs.get(COMPARED.get(name, name))
-        work = least_work(name, n, d, budget)
+        work = (ours or {}).get("passes") or own_passes(name, n, d, budget)
         least = sum(rates[kind] * amount for kind, amount in work.items()) if work else None
         lines.append(_row(name, ours, other, least))
         print(lines[-1], file=sys.stderr, flush=True)
