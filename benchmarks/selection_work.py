@@ -50,8 +50,8 @@ NOTES = {
     "and the projection in float32 and all pairs in 128 dimensions in bfloat16; the walk on the graph is not in it.",
     "bilaf": "after the cores, the same 50 for both; the published form with its slip mended. Limit: each pair of a "
     "territory once, and the distances to the cores in float64.",
-    "typiclust": "other clusters, so other picks. Limit: the drawing of centers in float32, 4 assignments of a sample and "
-    "2 of all rows in bfloat16, three readings.",
+    "typiclust": "other clusters, so other picks. Limit: the drawing of centers in float32, 4 assignments of a sample "
+    "and 2 of all rows in bfloat16, three readings.",
     "kmeans": "limit: the drawing of centers in float32, 4 assignments of a sample and 4 of all rows in bfloat16, five "
     "readings.",
     "probcover": "limit: each pair once in bfloat16, in all dimensions, as leading directions settle too little here; "
