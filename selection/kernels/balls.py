@@ -81,26 +81,25 @@ class Balls:
         """For every row of the pool, how many of `rows` lie within `delta` of it, itself not counted: (n,)."""
         count = np.zeros(len(self.unit), np.int64)
         for _, hit in self._pairs(rows, delta):
-            count += np.bincount(hit, minlength=len(count))
+            np.add.at(count, hit, 1)
         return count
 
     def lists(self, rows: IntArray, delta: float, most: int) -> Lists | None:
         """The neighbours of each of `rows`, unless there are more than `most` pairs in all."""
-        left: list[NDArray[np.int32]] = []
-        right: list[NDArray[np.int32]] = []
+        # one growing array: many small ones that stay would pin the memory between the tiles
+        kept: NDArray[np.int32] = np.empty((2, min(most, 1 << 16)), np.int32)
         count = 0
-        for a, b in self._pairs(rows, delta):
-            count += len(a)
+        for left, right in self._pairs(rows, delta):
+            fresh = slice(count, count + len(left))
+            count = fresh.stop
             if count > most:
                 return None
-            left.append(a.astype(np.int32))
-            right.append(b.astype(np.int32))
-        if not left:
-            return Lists(np.zeros(len(self.unit) + 1, np.int64), np.empty(0, np.int32))
-        ends = np.concatenate(left)
-        counts = np.bincount(ends, minlength=len(self.unit))
-        pointers = np.concatenate([[0], np.cumsum(counts)])
-        return Lists(pointers, np.concatenate(right)[np.argsort(ends, kind="stable")])
+            if count > kept.shape[1]:
+                kept = np.concatenate([kept, np.empty((2, max(count, kept.shape[1])), np.int32)], axis=1)
+            kept[0, fresh], kept[1, fresh] = left, right
+        ends, columns = kept[:, :count]
+        pointers = np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=len(self.unit)))])
+        return Lists(pointers, columns[np.argsort(ends, kind="stable")])
 
     def within(self, row: int, delta: float) -> IntArray:
         """Rows within `delta` of `row`, ascending, itself left out."""
