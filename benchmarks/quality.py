@@ -125,7 +125,7 @@ def tasks(seeds: int, names: list[str]) -> list[tuple[str, str, int]]:
     """Seed by seed, so that a run cut short has all strategies on the same draws."""
     out = []
     for seed in range(seeds):
-        # `auto` chooses as `typiclust` while there is no label: only the game tells them apart
+        # `auto` chooses as `graphcover` while there is no label: only the game tells them apart
         out += [("once", n, seed) for n in names if "probs" not in selection.entry(n).needs and n != "auto"]
         out += [("game", n, seed) for n in names]
     return out
@@ -145,6 +145,7 @@ def main() -> None:
 
     names = args.strategies.split(",") if args.strategies else selection.names()
     names = [n for n in names if n not in args.skip.split(",")]
+    names = names if "random" in names else ["random", *names]  # all are compared with it
     for folder in filter(None, (args.folder, args.test)):
         image_features.load(folder)  # extract once, before the workers need it
     key = hashlib.sha256(f"{args.folder.name} {args.test} {SHARE} {ROUNDS}".encode()).hexdigest()[:12]
