@@ -7,9 +7,8 @@ Data: a mixture of Gaussians of unequal sizes with heavy tails and a low-rank co
 IMAGES (a folder with a sub-folder a class; minutes the first time, then cached). Each case runs alone in its own
 process on the same file of features, once on 2,000 of the rows to start the libraries' kernels and then timed on all,
 twice if that took less than 30 s: the better counts. Extra memory is the peak of its resident set less what it was
-before. Where a published form would take
-hours its slope is measured, and the table says so. Seconds are CPU seconds of --threads threads: with one, a busy
-machine disturbs them least; ratios are of one run.
+before. Where a published form would take hours its slope is measured, and the table says so. Seconds are CPU seconds
+of --threads threads: with one, a busy machine disturbs them least; ratios are of one run.
 """
 
 from __future__ import annotations
