@@ -6,17 +6,18 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import blocks
 from selection.kernels.cosine import nearest_by_cosine
 from selection.kernels.diffusion import Reach, diffuse
-from selection.kernels.graph import SparseGraph, knn_graph
+from selection.kernels.graph import Projection, knn_graph
 from selection.kernels.hashing import hash_rows
 
 FIRST = 16  # rows that the coarsest sample serves: where each reaches `keep` others, so many reach all of it
 GROWTH = 4
-_LEVELS = 10  # remembered: two pools of a million rows
+_LEVELS = 8  # remembered, two large pools: at most 65 MB each below 1,024 picks
 _remembered: dict[bytes, Level] = {}
 
 
@@ -34,10 +35,11 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """rows (m,) ascending pool rows of a sample; graph, reach : of these rows, by their places in `rows`."""
+    """A sample: ascending pool rows (m,), their unit rows (m, p), what made these, their reach by place in `rows`."""
 
     rows: IntArray
-    graph: SparseGraph
+    unit: NDArray[np.float32]
+    projection: Projection
     reach: Reach
 
     def places(self, features: FloatArray, rows: IntArray) -> IntArray:
@@ -45,8 +47,8 @@ class Level:
         found = np.searchsorted(self.rows, rows).clip(0, len(self.rows) - 1)
         away = self.rows[found] != rows
         if away.any():
-            unit = self.graph.projection.apply(features[rows[away]])
-            found[away] = nearest_by_cosine(unit, self.graph.unit, 1)[0][:, 0]
+            unit = self.projection.apply(features[rows[away]])
+            found[away] = nearest_by_cosine(unit, self.unit, 1)[0][:, 0]
         return np.asarray(found, np.int64)
 
 
@@ -80,7 +82,7 @@ def level_of(features: FloatArray, size: int, walk: Walk) -> Level:
     found = _remembered.pop(key, None)
     if found is None:
         graph = knn_graph(sample, walk.neighbors, walk.dims, 3.0, walk.device)
-        found = Level(rows, graph, diffuse(graph, walk.stay, walk.steps, walk.keep))
+        found = Level(rows, graph.unit, graph.projection, diffuse(graph, walk.stay, walk.steps, walk.keep))
     _remembered[key] = found  # newest last
     while len(_remembered) > _LEVELS:
         del _remembered[next(iter(_remembered))]

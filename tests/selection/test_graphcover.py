@@ -115,7 +115,7 @@ def test_labels_move_on_to_finer_samples_and_cover_from_their_nearest_row() -> N
     how = GraphCover(neighbors=6, keep=4)
     coarse = level_of(x, 64, Walk(6, 128, 0.9, 8, 4))
     outside = int(np.setdiff1d(np.arange(900), coarse.rows)[7])
-    unit = coarse.graph.projection.apply(x)
+    unit = coarse.projection.apply(x)
     nearest = int((unit[coarse.rows] @ unit[outside]).argmax())
     assert coarse.places(x, np.array([outside, coarse.rows[9]])).tolist() == [nearest, 9]
     first = how.select(pool_of(x), 1, np.random.default_rng(0)).rows[0]
