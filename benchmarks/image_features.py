@@ -16,13 +16,10 @@ BATCH = 32
 
 def load(folder: Path) -> tuple[NDArray[np.float16], NDArray[np.int64], list[str]]:
     """Features (n, 1280) float16, labels (n,) and class names of `folder`; extracted on the first call."""
-    paths = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise SystemExit(f"{folder} holds no CLASS/IMAGE files; name a folder with one sub-folder a class")
+    paths = _listed(folder)
     classes = sorted({p.parent.name for p in paths})
     labels = np.array([classes.index(p.parent.name) for p in paths], np.int64)
-    text = "\n".join(f"{p.relative_to(folder)} {p.stat().st_size}" for p in paths)
-    stored = CACHE / f"features-{hashlib.sha256(text.encode()).hexdigest()[:16]}-{SIZE}.npy"
+    stored = CACHE / f"features-{_digest(folder, paths)}-{SIZE}.npy"
     if not stored.exists():
         CACHE.mkdir(exist_ok=True)
         part = stored.with_suffix(".part.npy")
@@ -36,11 +33,8 @@ def load_crops(folder: Path, n: int) -> NDArray[np.float32]:
 
     The network runs in bfloat16 where the CPU has it, some 300 crops a second and core; kept in .cache/.
     """
-    paths = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise SystemExit(f"{folder} holds no CLASS/IMAGE files; name a folder with one sub-folder a class")
-    text = "\n".join(f"{p.relative_to(folder)} {p.stat().st_size}" for p in paths)
-    stored = CACHE / f"crops-{hashlib.sha256(text.encode()).hexdigest()[:16]}-{SIZE}-{n}.npy"
+    paths = _listed(folder)
+    stored = CACHE / f"crops-{_digest(folder, paths)}-{SIZE}-{n}.npy"
     if not stored.exists():
         CACHE.mkdir(exist_ok=True)
         rounds = [extract(paths, crops=seed) for seed in range(-(-n // len(paths)))]
@@ -48,6 +42,18 @@ def load_crops(folder: Path, n: int) -> NDArray[np.float32]:
         np.save(part, np.concatenate(rounds)[:n])
         part.rename(stored)
     return np.asarray(np.load(stored), np.float32)
+
+
+def _listed(folder: Path) -> list[Path]:
+    paths = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise SystemExit(f"{folder} holds no CLASS/IMAGE files; name a folder with one sub-folder a class")
+    return paths
+
+
+def _digest(folder: Path, paths: list[Path]) -> str:
+    text = "\n".join(f"{p.relative_to(folder)} {p.stat().st_size}" for p in paths)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def extract(paths: list[Path], *, crops: int | None = None) -> NDArray[np.float16]:

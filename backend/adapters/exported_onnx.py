@@ -48,7 +48,8 @@ def write_onnx(folder: Path, model: nn.Module, pixels: int) -> str:
             gap = max(_gap(path, whole, images[:count]) for count in (1, 3))
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # the exporter's and runtime's errors
         path.unlink(missing_ok=True)
-        return f"this network cannot be written as ONNX: {str(error).strip().splitlines()[0][:200]}"
+        told = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        return f"this network cannot be written as ONNX: {told}"
     if gap > CLOSE:
         path.unlink()
         return f"the ONNX file gave probabilities that differ by {gap:.2g} from torch's, so it is left out"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks
 from selection.kernels.held import Held
-from selection.kernels.territory import Sketch, exact_means, nearest_of
+from selection.kernels.territory import Sketch
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +71,12 @@ class Members:
 
         a, b = self.x[torch.from_numpy(left)], self.x[torch.from_numpy(right)]
         return torch.cdist(a, b, compute_mode=_BY_PRODUCT)
+
+    def nearest_of(self, row: int, among: IntArray, count: int) -> IntArray:
+        """Places in `among` of the `count` rows nearest to `row`."""
+        away = self.distances(np.array([row]), among)[0].cpu().numpy()
+        away[among == row] = -1.0  # rounding must not keep the row itself alive
+        return np.argsort(away, kind="stable")[:count]
 
     def mean_distances(self, among: IntArray) -> Float64:
         """Mean distance of each of `among` to all of `among`, itself included: (m,)."""
@@ -175,18 +181,7 @@ class Territory:
 
     def closest(self, position: int, among: IntArray, count: int) -> IntArray:
         """Places in `among` of the `count` positions nearest to `position`."""
-        if isinstance(self.members, Sketch):
-            return nearest_of(self.members, position, among, count)
-        if isinstance(self.members, Held):
-            return self.members.nearest_of(position, among, count)
-        away = self.members.distances(np.array([position]), among)[0].cpu().numpy()
-        away[among == position] = -1.0  # rounding must not keep the row itself alive
-        return np.argsort(away, kind="stable")[:count]
-
-    def _exact_means(self, members: Sketch | Held, rows: IntArray) -> Float64:
-        if isinstance(members, Held):
-            return members.exact_means(rows, self.retained)
-        return exact_means(members, rows, self.retained)
+        return self.members.nearest_of(position, among, count)
 
     def scores(self, raised: Float64) -> Float64:
         """(d_out raised - d_in) / max(d_out, d_in)."""
@@ -197,12 +192,12 @@ class Territory:
     def lowest(self, alive: NDArray[np.bool_], raised: Float64) -> tuple[int, float]:
         """The alive place of the lowest score and that score; a sketch measures anew what its slack leaves open."""
         border = np.where(alive, self.scores(raised), np.inf)
-        if not isinstance(self.members, Members):
+        if not isinstance(self.members, Members):  # whose means are exact
             width = 1.01 * self.slack * raised / np.maximum(np.maximum(self.outward, self.inward - self.slack), 1e-300)
             open_ = np.flatnonzero(border - width <= (border + width).min())
             rough = open_[self.slack[open_] > 0]
             if len(open_) > 1 and len(rough):
-                self.inward[rough] = self._exact_means(self.members, self.retained[rough])
+                self.inward[rough] = self.members.exact_means(self.retained[rough], self.retained)
                 self.slack[rough] = 0.0
                 border = np.where(alive, self.scores(raised), np.inf)
         best = int(border.argmin())

@@ -73,7 +73,7 @@ def level_of(features: FloatArray, size: int, walk: Walk) -> Level:
     rows: IntArray = np.arange(n)
     sample = features
     if size < n:
-        rows = np.sort(np.argsort(hash_rows(rows, np.uint64(0)), kind="stable")[:size])
+        rows = np.sort(np.argpartition(hash_rows(rows, np.uint64(0)), size)[:size])  # no two hashes are equal
         sample = features[rows]
     digest = hashlib.blake2b(repr((features.shape, str(features.dtype), walk)).encode())
     for part in blocks(len(sample), 512):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks
+from selection.kernels.held import in_doubt
 from selection.kernels.neighbors import smallest
 
 if TYPE_CHECKING:
@@ -68,6 +69,27 @@ class Sketch:
         """How far a distance may be off: `square` bounds (|a| + |b|)^2, `least` the distance from below."""
         e = 1.05 * self.unit * square
         return np.asarray(e / np.maximum(least, np.sqrt(e) + 1e-300))
+
+    def exact_means(self, rows: IntArray, among: IntArray) -> Float64:
+        """Mean distance of each of a few `rows` to all of `among`, in float64."""
+        out: Float64 = np.empty(len(rows))
+        for part in blocks(len(rows), block_rows(16 * len(self))):
+            out[part] = self.exact(rows[part])[among].mean(0)
+        return out
+
+    def nearest_of(self, row: int, among: IntArray, count: int) -> IntArray:
+        """Places in `among` of the `count` rows nearest to `row`, itself first if there; the set is what counts."""
+        import torch
+
+        squares = self.squares[row] + self.squares - 2.0 * (self.x @ self.x[row])
+        d2: Float64 = squares.double().cpu().numpy()[among]
+        d2[among == row] = -1.0
+        unit = (self.x.shape[1] / 4 + 8) * 2.0**-23  # a plain sum
+        error = unit * (self.lengths[row] + self.lengths[among]) ** 2
+        doubtful = np.flatnonzero(in_doubt(d2, error, count) & (among != row))
+        gaps = self.wide[torch.from_numpy(among[doubtful])] - self.wide[row]
+        d2[doubtful] = (gaps * gaps).sum(1).cpu().numpy()
+        return np.argsort(d2, kind="stable")[:count]
 
 
 def order_by_density(sketch: Sketch, core: int, inner: float, neighbors: int, kept: int) -> IntArray:
@@ -157,9 +179,7 @@ def _settle(
     found = density[rows]
     doubtful = np.zeros(len(rows), bool)
     for cut in cuts:
-        # the cut-th smallest lies between the cut-th smallest lower and the cut-th smallest upper bound
-        floor, roof = np.partition(found - error, cut - 1)[cut - 1], np.partition(found + error, cut)[cut]
-        doubtful |= (found + error >= floor) & (found - error <= roof)
+        doubtful |= in_doubt(found, error, cut)
     some = rows[doubtful]
     k = listed.shape[1]
     for part in blocks(len(some), block_rows(16 * len(sketch))):
@@ -174,27 +194,3 @@ def mean_errors(sketch: Sketch, rows: IntArray) -> Float64:
     square = a * a + 2 * a * b.mean() + float((b * b).mean())
     scale = len(b) / max(1, len(rows))  # the mean is over `rows`, a part of the class
     return sketch.error(square * scale, np.minimum(sketch.nearest[rows], 1e300))
-
-
-def exact_means(sketch: Sketch, rows: IntArray, among: IntArray) -> Float64:
-    """Mean distance of each of a few `rows` to all of `among`, in float64."""
-    out: Float64 = np.empty(len(rows))
-    for part in blocks(len(rows), block_rows(16 * len(sketch))):
-        out[part] = sketch.exact(rows[part])[among].mean(0)
-    return out
-
-
-def nearest_of(sketch: Sketch, row: int, among: IntArray, count: int) -> IntArray:
-    """Places in `among` of the `count` rows nearest to `row`, itself first if it is there; the set is what counts."""
-    import torch
-
-    squares = sketch.squares[row] + sketch.squares - 2.0 * (sketch.x @ sketch.x[row])
-    d2: Float64 = squares.double().cpu().numpy()[among]
-    d2[among == row] = -1.0
-    unit = (sketch.x.shape[1] / 4 + 8) * 2.0**-23  # a plain sum
-    error = unit * (sketch.lengths[row] + sketch.lengths[among]) ** 2
-    floor, roof = np.partition(d2 - error, count - 1)[count - 1], np.partition(d2 + error, count)[count]
-    doubtful = np.flatnonzero((d2 + error >= floor) & (d2 - error <= roof) & (among != row))
-    gaps = sketch.wide[torch.from_numpy(among[doubtful])] - sketch.wide[row]
-    d2[doubtful] = (gaps * gaps).sum(1).cpu().numpy()
-    return np.argsort(d2, kind="stable")[:count]

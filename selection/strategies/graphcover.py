@@ -19,8 +19,9 @@ class GraphCover:
     """Images from which labels would spread over most of the pool along its neighbourhood graph.
 
     Ours: greedy facility location, sum_j max_i K_ij, on the diffusion kernel K = (1 - a) sum_t (a S)^t of the graph
-    on which Zhou et al., "Learning with local and global consistency", NIPS 2003, spread labels; within 1 - 1/e of the
-    best choice (Nemhauser et al. 1978). A few steps stand for the whole sum and each row keeps its largest entries.
+    on which Zhou et al., "Learning with local and global consistency", NIPS 2003, spread labels; on one sample within
+    1 - 1/e of the best choice (Nemhauser et al. 1978). A few steps stand for the whole sum and each row keeps its
+    largest entries.
     From coarse to fine: where a row reaches `keep` others, a graph of m rows is covered by m / keep of them, and fewer
     would be spent on its densest corners; so they are chosen on samples of 16 keep, 64 keep, ... rows, which serve up
     to 16, 64, ... labeled and picked rows (measured: the first 10 picks of 4,000 rows gain 7 points of accuracy, those
