@@ -53,8 +53,11 @@ return 1
 """
 
 # KEYS: lock, taken, events. ARGV: token, seconds, limit. What a dead taker had taken comes first.
+# The lock may be ours already: a reply that comes too late makes the client ask again.
 _TAKE = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return {} end
+local taker = redis.call('GET', KEYS[1])
+if taker and taker ~= ARGV[1] then return {} end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 if redis.call('LLEN', KEYS[2]) == 0 then
   for _ = 1, tonumber(ARGV[3]) do
     if not redis.call('LMOVE', KEYS[3], KEYS[2], 'LEFT', 'RIGHT') then break end

@@ -19,9 +19,13 @@ LONGEST_BACKOFF = 300
 LONGEST_ERROR = 300
 
 # KEYS: queued, running. ARGV: job id, worker, seconds. 1: we run this key now.
+# It may be ours already: a reply that comes too late makes the client ask again.
 _START = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[3]) and 1 or 0
+local runs = redis.call('GET', KEYS[2])
+if runs and runs ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return 1
 """
 
 # KEYS: running. ARGV: worker.

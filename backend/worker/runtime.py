@@ -77,8 +77,8 @@ class QueueWorker(SimpleWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run a job under its key; one whose key runs elsewhere is dropped, for it was only a nudge."""
         key = str(job.meta.get("key") or job.id)
-        if not self._running.start(key, job.id):
-            log.info("already running elsewhere", key=key, job=job.id)
+        if not self._started(key, job.id):
+            log.info("not run: it runs elsewhere, or we stop", key=key, job=job.id)
             job.delete()
             return
         context.begin(job.id)
@@ -89,6 +89,16 @@ class QueueWorker(SimpleWorker):
             finally:
                 # A job that was told to stop has not failed: the next tick submits it again.
                 self._running.end(key, None if isinstance(self._error, SystemExit) else self._error)
+
+    def _started(self, key: str, job_id: str) -> bool:
+        """Take the key as soon as Redis answers; False if it runs elsewhere, or we are to stop."""
+        while not self._stopping.is_set():
+            try:
+                return self._running.start(key, job_id)
+            except QueueDown as error:
+                log.warning("Redis does not answer; trying again", error=one_line(error), key=key)
+                self._stopping.wait(BEAT_SECONDS)
+        return False
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Called by RQ with what the job raised."""

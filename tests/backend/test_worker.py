@@ -88,7 +88,7 @@ def test_a_failure_is_shown_and_backs_off_and_the_worker_goes_on(workers):
     workers.jobs.submit("broken", key="x")
     workers.jobs.submit("quick", key="y", word="after")
     workers.start("--burst").wait(30)
-    assert workers.log() == ["broken", "after", "left"]
+    assert workers.log() == ["broken", "after", "left"], workers.errors()
     [view] = workers.jobs.jobs()
     assert (view.key, view.state, view.error) == ("x", "failed", "the label config has no Choices")
     [stored] = workers.jobs.redis.scan_iter("rq:results:*")
