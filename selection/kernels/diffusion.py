@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from selection.kernels.blocks import blocks
 from selection.kernels.graph import SparseGraph
 
 _ROWS = 512  # rows diffused at once
-_ENTRIES = 1 << 18  # unsummed entries at once: they stay in the cache
+_ENTRIES = 1 << 20  # unsummed entries at once
+_LAST = 0x7FFFFFFF
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,73 +33,59 @@ def diffuse(graph: SparseGraph, stay: float, steps: int, keep: int) -> Reach:
     """Diffuse from every row for `steps` steps, `keep` entries a row after each: K <- (1 - a) I + a S K.
 
     stay : a, the share that walks on. With all entries kept and many steps, K is (1 - a) (I - a S)^-1. Of equal
-    entries those at the lowest rows are kept. Cost n (edges a row) keep steps entries, each sorted in its row;
-    memory 16 n keep bytes and a block.
+    entries those at the lowest rows are kept. Cost n (edges a row) keep steps multiply-adds; memory 16 n keep bytes
+    and a block.
     """
+    from scipy.sparse import csr_array, eye_array, hstack
+
     n = len(graph)
     keep = min(keep, n)
-    edges = np.diff(graph.indptr)
+    step = csr_array(hstack([graph.matrix * np.float32(stay), eye_array(n, dtype=np.float32) * np.float32(1 - stay)]))
+    step.indptr, step.indices = step.indptr.astype(np.int32), step.indices.astype(np.int32)
+    edges = np.diff(step.indptr)
     order = np.argsort(edges, kind="stable")  # rows with as many edges share a block without much padding
     rows: NDArray[np.int32] = np.arange(n, dtype=np.int32)[:, None]
     mass: NDArray[np.float32] = np.full((n, 1), 1 - stay, np.float32)
     for _ in range(steps):
-        fresh_rows, fresh_mass = np.empty((n, keep), np.int32), np.empty((n, keep), np.float32)
+        before = _over_identity(rows, mass)
+        rows, mass = np.empty((n, keep), np.int32), np.empty((n, keep), np.float32)
+        width = before.indptr[1]
         done = 0
         while done < n:
             most = int(edges[order[min(done + _ROWS, n) - 1]])
-            own = order[done : done + max(1, min(_ROWS, _ENTRIES // (most * mass.shape[1] + keep)))]
-            fresh_rows[own], fresh_mass[own] = _largest(*_walked(graph, own, rows, mass, stay), own, keep)
+            own = order[done : done + max(1, min(_ROWS, _ENTRIES // (most * width)))]
+            rows[own], mass[own] = _largest(step[own] @ before, own, keep)
             done += len(own)
-        rows, mass = fresh_rows, fresh_mass
     if rows.shape[1] < keep:  # no step was asked for
         rows, mass = np.repeat(rows, keep, 1), np.pad(mass, ((0, 0), (0, keep - 1)))
     return Reach(rows, mass)
 
 
-def _walked(
-    graph: SparseGraph, own: IntArray, rows: NDArray[np.int32], mass: NDArray[np.float32], stay: float
-) -> tuple[IntArray, NDArray[np.float32]]:
-    """Entries of (1 - a) I + a S K in the rows `own`, unsummed: columns (m, w) int64 and their mass (m, w)."""
-    starts, counts = graph.indptr[own], graph.indptr[own + 1] - graph.indptr[own]
-    place = np.arange(counts.max(initial=0))
-    there = place < counts[:, None]
-    at = np.where(there, starts[:, None] + place, 0)
-    near = np.where(there, graph.columns[at], own[:, None]) if len(graph.columns) else np.empty(at.shape, np.int64)
-    weight = np.where(there, graph.values[at], 0) * np.float32(stay) if len(graph.columns) else np.empty(at.shape)
-    columns = np.empty((len(own), near.shape[1] * mass.shape[1] + 1), np.int64)
-    values = np.empty(columns.shape, np.float32)
-    columns[:, 0], values[:, 0] = own, 1 - stay
-    columns[:, 1:] = rows[near].reshape(len(own), -1)  # (m, edges, keep) -> (m, edges keep)
-    values[:, 1:] = (mass[near] * weight[:, :, None]).reshape(len(own), -1)
-    return columns, values
+def _over_identity(rows: NDArray[np.int32], mass: NDArray[np.float32]) -> Any:
+    """The entries `rows` (n, m) and `mass` (n, m) of K as a `csr_array` (2 n, n), with the identity below."""
+    from scipy.sparse import csr_array
+
+    n, m = rows.shape
+    starts = np.concatenate([np.arange(0, n * m, m), np.arange(n * m, n * m + n + 1)]).astype(np.int32)
+    columns = np.concatenate([rows.ravel(), np.arange(n, dtype=np.int32)])
+    return csr_array((np.concatenate([mass.ravel(), np.ones(n, np.float32)]), columns, starts), shape=(2 * n, n))
 
 
-def _largest(
-    columns: IntArray, values: NDArray[np.float32], own: IntArray, keep: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The `keep` largest sums over equal columns of each row, largest first; filled up with mass 0 at the row itself.
+def _largest(product: Any, own: IntArray, keep: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The `keep` largest entries of each row of a `csr_array`, largest first; filled up with mass 0 at the row itself.
 
-    A column and its mass (not negative, so that its bits are ordered as it is) are sorted as one integer.
+    A mass (not negative, so that its bits are ordered as it is) and its column are ordered as one integer.
     """
-    keys = columns << 32 | values.view(np.int32)
-    keys.sort(axis=1)
-    columns, values = keys >> 32, (keys & 0xFFFFFFFF).astype(np.int32).view(np.float32)
-    first = np.ones(columns.shape, bool)
-    np.not_equal(columns[:, 1:], columns[:, :-1], out=first[:, 1:])
-    starts = np.flatnonzero(first)
-    sums = np.add.reduceat(values.ravel(), starts)
-    keys.fill(1 << 62)  # behind every sum
-    keys.reshape(-1)[starts] = columns.reshape(-1)[starts] - (sums.view(np.int32).astype(np.int64) << 32)
-    keys.sort(axis=1)
-    keys = keys[:, :keep]
-    kept = np.tile(own[:, None].astype(np.int32), keep)
-    mass = np.zeros(kept.shape, np.float32)
-    low = keys & 0xFFFFFFFF
-    shares = ((low - keys) >> 32).astype(np.int32).view(np.float32)
-    real = (keys < 0) & (shares > 0)
-    width = keys.shape[1]
-    kept[:, :width][real], mass[:, :width][real] = low[real], shares[real]
-    return kept, mass
+    counts = np.diff(product.indptr)
+    width = max(int(counts.max()), keep)
+    keys: IntArray = np.zeros((len(own), width), np.int64)
+    entries = (product.data.view(np.int32).astype(np.int64) << 32) | (_LAST - product.indices)
+    keys[np.arange(width) < counts[:, None]] = entries
+    if width > keep:
+        keys = np.partition(keys, width - keep, axis=1)[:, width - keep :]
+    keys = -np.sort(-keys, axis=1)
+    mass = (keys >> 32).astype(np.int32).view(np.float32)
+    return np.where(mass > 0, _LAST - (keys & _LAST), own[:, None]).astype(np.int32), mass
 
 
 def cover_mass(

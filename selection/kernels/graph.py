@@ -106,31 +106,35 @@ def knn_graph(
 
 
 def fit_projection(features: FloatArray, dims: int, block: int = 8192) -> Projection:
-    """Mean and deviation of the pool, and its leading `dims` directions after standardising (none if d <= dims)."""
+    """Mean and deviation of the pool, and its leading `dims` directions after standardising (none if d <= dims).
+
+    Sums and products of a block are in float32, those over blocks in float64.
+    """
+    from scipy.linalg import eigh
+
     n, d = features.shape
     total: NDArray[np.float64] = np.zeros(d)
-    square: NDArray[np.float64] = np.zeros(d)
     for start in range(0, n, block):
-        part = np.asarray(features[start : start + block], np.float64)
-        bad = np.flatnonzero(~np.isfinite(part).all(1))
-        if len(bad):
-            raise BadVector(start + int(bad[0]), "features")
-        total += part.sum(0)
-    mean = total / max(n, 1)
+        part = np.asarray(features[start : start + block], np.float32)
+        more = np.ones(len(part), np.float32) @ part
+        if not np.isfinite(more).all():
+            bad = np.flatnonzero(~np.isfinite(part).all(1))
+            if len(bad):
+                raise BadVector(start + int(bad[0]), "features")
+            more = part.sum(0, dtype=np.float64)
+        total += more
+    mean = (total / max(n, 1)).astype(np.float32)
+    scatter: NDArray[np.float64] = np.zeros((d, d) if d > dims else d)
     for start in range(0, n, block):
-        gap = np.asarray(features[start : start + block], np.float64) - mean
-        square += (gap * gap).sum(0)
-    spread = np.sqrt(square / max(n, 1))
+        gap = np.asarray(features[start : start + block], np.float32) - mean
+        scatter += gap.T @ gap if d > dims else (gap * gap).sum(0)
+    spread = np.sqrt((np.diagonal(scatter) if d > dims else scatter) / max(n, 1))
     scale = np.where(spread > 1e-12 * (1 + np.abs(mean)), spread, 1).astype(np.float32)
-    raw = Projection(mean.astype(np.float32), scale, None)
     if d <= dims:
-        return raw
-    scatter: NDArray[np.float64] = np.zeros((d, d))
-    for start in range(0, n, block):
-        centred = (np.asarray(features[start : start + block], np.float32) - raw.mean) / scale
-        scatter += centred.T @ centred  # float32 products of a block, float64 sum over blocks
-    basis = np.linalg.eigh(scatter)[1][:, ::-1][:, :dims]  # ascending eigenvalues -> the largest first
-    return Projection(raw.mean, scale, np.ascontiguousarray(basis, np.float32))
+        return Projection(mean, scale, None)
+    scatter /= np.outer(scale, scale)
+    basis = eigh(scatter, subset_by_index=(d - dims, d - 1), overwrite_a=True, check_finite=False)[1]
+    return Projection(mean, scale, np.ascontiguousarray(basis[:, ::-1], np.float32))  # the largest first
 
 
 def _normalised(rows: NDArray[np.int32], weights: Float32) -> tuple[IntArray, NDArray[np.int32], Float32]:
