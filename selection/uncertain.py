@@ -30,7 +30,7 @@ class Uncertain:
     needs: ClassVar[frozenset[str]] = frozenset({"probs"})
     tags: ClassVar[frozenset[str]] = frozenset({"uncertainty", "prefix", "permutation"})
 
-    fallback: str = "typiclust"
+    fallback: str = "graphcover"
     device: str = "cpu"
 
     def __post_init__(self) -> None:

@@ -63,14 +63,14 @@ def begin(live: Live) -> int:
     return project
 
 
-def check_whole(live: Live, project: int) -> None:
-    """Every task embedded once, our order served, labels arriving."""
+def check_whole(live: Live, project: int, labeled: int = 1) -> None:
+    """Every task embedded once, our order served, labels arriving: with the next one there are `labeled`."""
     live.ready(project, N, limit=180)
     assert live.embedded_rows(ours(live, project)) == sorted(live.truth(project))
     first, second = live.queue(project)[:2]
     assert live.label_studio.next_task(project) == first
     live.label_studio.annotate(second, "1")
-    live.counts(project, labeled=1)
+    live.counts(project, labeled=labeled)
 
 
 def test_a_worker_killed_amid_embedding_loses_nothing_and_embeds_nothing_twice(mortal: Live) -> None:
@@ -136,6 +136,23 @@ def test_killing_everything_at_once_and_starting_again_finds_all_as_it_was(morta
     valkey.start()
     mortal.labelqueue.start()
     check_whole(mortal, project)
+
+
+def test_a_lost_database_is_built_anew_from_label_studio(mortal: Live) -> None:
+    others = {number for (number,) in state(mortal, "select id from projects")}
+    project = begin(mortal)
+    mortal.ready(project, N, limit=180)
+    for task in mortal.queue(project)[:2]:
+        mortal.label_studio.annotate(task, "3")
+    mortal.counts(project, labeled=2)
+    mortal.labelqueue.stop()
+    for path in mortal.labelqueue.home.glob("*.sqlite*"):
+        path.unlink()
+    mortal.labelqueue.start()
+    mortal.labelqueue.run("connect", project, "--url", mortal.labelqueue.url)
+    mortal.counts(project, labeled=2, limit=180)
+    assert ours(mortal, project) in others  # whose features are on disk still
+    check_whole(mortal, project, labeled=3)
 
 
 def test_the_homes_of_killed_processes_hold_no_secret_in_the_logs(mortal: Live) -> None:
