@@ -1,4 +1,4 @@
-"""The state on both of its databases."""
+"""The state on both of its databases; the service over stand-ins, and its web process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from backend.adapters.state import State, open_state
 from backend.adapters.state.tables import metadata
 from backend.core.domain import LabelConfig, Project
+from backend.web import create_app
+from tests.backend.requests import settings
+from tests.backend.world import World
 from tests.harness.postgres import Postgres
 
 CONFIG = LabelConfig("image", "choice", "image", ("cat", "dog", "fox"), True)
@@ -74,3 +78,15 @@ def state(request: pytest.FixtureRequest, tmp_path: Path, hand: Hand) -> Iterato
 def project(state: State) -> Project:
     """A project that was just connected."""
     return state.projects.add(7, "7.1", title="Pets", label_config="<View/>", config=CONFIG, at=1.0)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """The whole service over stand-ins, with nothing in it."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def client(world: World, tmp_path: Path) -> FlaskClient:
+    """What asks the web process of `world`."""
+    return create_app(world.services, settings(tmp_path)).test_client()

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from backend.core import cycle, due, publish, strategy, sync
 from backend.core.predict import predict
 from tests.backend.world import KEY, LS_ID, NAMES, World
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_the_first_ranking_becomes_the_order_that_label_studio_serves(world: World) -> None:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from backend.core import due, sync
 from backend.core.domain import RemoteTask
 from backend.core.register import register
 from tests.backend.world import KEY, LS_ID, World
 from tests.fakes import LABEL_CONFIG
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_a_learning_round_is_due_after_batch_size_labels_and_not_before(world: World) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from backend.core import embed, sync
@@ -11,11 +9,6 @@ from backend.core.domain import RemoteTask
 from backend.core.register import register
 from tests.backend.world import KEY, LS_ID, World
 from tests.fakes import LABEL_CONFIG
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_all_tasks_are_embedded_and_a_broken_image_is_listed_with_its_reason(world: World) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from backend.core.annotations import regions
@@ -11,11 +9,6 @@ from backend.core.errors import UserError
 from backend.core.predict import predict
 from tests.backend.world import KEY, World
 from tests.fakes import CONFIG
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_predict_answers_each_task_in_order_and_agrees_with_the_queue(world: World) -> None:

@@ -14,11 +14,6 @@ from tests.backend.world import KEY, LS_ID, World
 from tests.fakes import LABEL_CONFIG, FakeFeatures
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
 def test_setup_registers_the_project_and_asks_for_a_sync_once(world: World) -> None:
     assert register(world.services, KEY, LABEL_CONFIG) == TITLE
     register(world.services, KEY, LABEL_CONFIG)

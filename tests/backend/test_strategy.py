@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from backend.core import strategy, tuning
@@ -11,11 +9,6 @@ from backend.core.errors import BadSetting
 from backend.core.register import register
 from tests.backend.world import KEY, World
 from tests.fakes import LABEL_CONFIG
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_a_switched_strategy_asks_for_a_round_and_a_bad_one_keeps_the_old(world: World) -> None:

@@ -16,16 +16,6 @@ from tests.backend.world import KEY, LS_ID, World
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
-
-
-@pytest.fixture
-def client(world, tmp_path):
-    return create_app(world.services, settings(tmp_path)).test_client()
-
-
-@pytest.fixture
 def locked(tmp_path):
     made = World(tmp_path, options=Options(basic_auth=("ls", "pw")))
     return create_app(made.services, settings(tmp_path, basic_auth_user="ls", basic_auth_pass="pw")).test_client()

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backend.web import create_app
 from backend.web.errors import reason
-from tests.backend.requests import SETUP, settings
-from tests.backend.world import LS_ID, World
-
-
-@pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
-
-
-@pytest.fixture
-def client(world, tmp_path):
-    return create_app(world.services, settings(tmp_path)).test_client()
+from tests.backend.requests import SETUP
+from tests.backend.world import LS_ID
 
 
 def test_status_queue_and_tasks_are_served(client, world):

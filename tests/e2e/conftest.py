@@ -20,11 +20,10 @@ def live(label_studio: RealLabelStudio, tmp_path_factory: pytest.TempPathFactory
     """Web process and one worker against the shared Label Studio; a ranking every `BATCH` labels."""
     folder = tmp_path_factory.mktemp("labelqueue")
     (folder / "valkey").mkdir()
-    with Valkey(folder / "valkey") as valkey:
-        settings = {"BATCH_SIZE": str(BATCH)}
-        ours = RealLabelQueue(folder / "home", label_studio.url, TOKEN, valkey.url, settings)
-        try:
-            ours.start()
-            yield Live(label_studio, ours)
-        finally:
-            ours.stop()
+    settings = {"BATCH_SIZE": str(BATCH)}
+    with (
+        Valkey(folder / "valkey") as valkey,
+        RealLabelQueue(folder / "home", label_studio.url, TOKEN, valkey.url, settings) as ours,
+    ):
+        ours.start()
+        yield Live(label_studio, ours)

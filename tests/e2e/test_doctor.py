@@ -36,16 +36,13 @@ def test_a_label_studio_that_guards_local_addresses_is_recognised_and_nothing_is
     with RealLabelStudio(tmp_path / "ls", tmp_path / "files", guards) as guarded:
         project = guarded.create_project()
         guarded.import_files(project, digits(tmp_path / "files" / "images", 3))
-        ours = RealLabelQueue(tmp_path / "home", guarded.url, TOKEN, live.labelqueue.redis_url)
-        try:
+        with RealLabelQueue(tmp_path / "home", guarded.url, TOKEN, live.labelqueue.redis_url) as ours:
             ours.start_web()
             said = ours.run("connect", project, "--url", ours.url, ok=False).stderr
             assert "ML_BLOCK_LOCAL_IP=false" in said
             assert "SSRF_PROTECTION_ENABLED=false" in said
             rows = guarded.admin.http.get("/api/ml/", params={"project": project}).json()
             assert rows == []
-        finally:
-            ours.stop()
 
 
 def test_a_wrong_token_and_an_absent_server_are_told_apart(live: Live, tmp_path: Path) -> None:

@@ -31,13 +31,12 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 def mortal(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Live]:
     """An installation whose every part may be killed, with a Label Studio of its own."""
     folder = tmp_path_factory.mktemp("mortal")
-    with RealLabelStudio(folder / "ls", folder / "files") as label_studio:
-        ours = RealLabelQueue(folder / "home", label_studio.url, TOKEN, valkey.url, SLOWLY)
-        try:
-            ours.start()
-            yield Live(label_studio, ours)
-        finally:
-            ours.stop()
+    with (
+        RealLabelStudio(folder / "ls", folder / "files") as label_studio,
+        RealLabelQueue(folder / "home", label_studio.url, TOKEN, valkey.url, SLOWLY) as ours,
+    ):
+        ours.start()
+        yield Live(label_studio, ours)
 
 
 def state(live: Live, sql: str, *values: object) -> list[tuple[object, ...]]:

@@ -146,11 +146,9 @@ def test_a_personal_access_token_does_for_the_whole_way(live: Live) -> None:
     """The token is exchanged by the worker for the images and for the queue alike."""
     ours = live.labelqueue
     token = live.label_studio.personal_token()
-    second = RealLabelQueue(ours.home.parent / "personal", ours.label_studio_url, token, ours.redis_url[:-1] + "1")
-    try:
+    home, redis_url = ours.home.parent / "personal", ours.redis_url[:-1] + "1"
+    with RealLabelQueue(home, ours.label_studio_url, token, redis_url) as second:
         second.start()
         with_token = Live(live.label_studio, second)
         project = with_token.project(20)
         assert live.label_studio.next_task(project) == with_token.queue(project)[0]
-    finally:
-        second.stop()

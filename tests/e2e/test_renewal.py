@@ -82,13 +82,12 @@ def test_features_are_renewed_while_an_annotator_submits(live: Live) -> None:
 def coarse(label_studio: RealLabelStudio, tmp_path: Path) -> Iterator[Live]:
     """An installation that sees so few pixels that its features stand still, and the rule asks to renew them."""
     (tmp_path / "valkey").mkdir()
-    with Valkey(tmp_path / "valkey") as valkey:
-        ours = RealLabelQueue(tmp_path / "home", label_studio.url, TOKEN, valkey.url, {"IMAGE_SIZE": "32"})
-        try:
-            ours.start()
-            yield Live(label_studio, ours)
-        finally:
-            ours.stop()
+    with (
+        Valkey(tmp_path / "valkey") as valkey,
+        RealLabelQueue(tmp_path / "home", label_studio.url, TOKEN, valkey.url, {"IMAGE_SIZE": "32"}) as ours,
+    ):
+        ours.start()
+        yield Live(label_studio, ours)
 
 
 def test_a_project_is_replayed_with_features_that_its_own_labels_renew(coarse: Live) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import httpx
@@ -33,7 +34,10 @@ FAST: Mapping[str, str] = {
 
 @dataclass
 class RealLabelQueue:
-    """One installation: a home folder, a web process and any number of workers. `settings` are environment names."""
+    """One installation: a home folder, a web process and any number of workers. `settings` are environment names.
+
+    Nothing runs until it is started; leaving it stops what runs.
+    """
 
     home: Path
     label_studio_url: str
@@ -133,6 +137,14 @@ class RealLabelQueue:
         if self.web is not None:
             _end(self.web, signal.SIGTERM)
             self.web = None
+
+    def __enter__(self) -> RealLabelQueue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def run(self, *arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """`labelqueue ARGUMENTS` to its end."""

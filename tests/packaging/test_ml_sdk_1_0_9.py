@@ -47,12 +47,9 @@ def package() -> Path:
 def installation(label_studio: RealLabelStudio, valkey: Valkey, tmp_path: Path) -> Iterator[RealLabelQueue]:
     """A worker of ours; Label Studio is looked at only on events, so that what shows came through them."""
     settings = {"BATCH_SIZE": str(BATCH), "RECONCILE_SECONDS": "600"}
-    ours = RealLabelQueue(tmp_path / "home", label_studio.url, TOKEN, valkey.url, settings)
-    try:
+    with RealLabelQueue(tmp_path / "home", label_studio.url, TOKEN, valkey.url, settings) as ours:
         ours.start_worker()
         yield ours
-    finally:
-        ours.stop()
 
 
 @pytest.fixture
