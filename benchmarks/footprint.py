@@ -1,26 +1,35 @@
-"""Start-up time and peak memory of the web process and of a worker, with real servers.
+"""Start-up time and peak memory of the web process and of a worker, and how fast webhooks are answered.
 
     python -m benchmarks.footprint [--images 600]
 
 Peaks are the kernel's VmHWM, summed over a process and its children (shared pages count in each, so it is an upper
-bound); the worker's is taken after it has embedded, learnt and ranked at the backbone's own size.
+bound); the worker's is taken after it has embedded, learnt and ranked at the backbone's own size. Webhooks are timed
+with the worker idle, then with as many endless loops as there are cores. The servers are real.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from scripts.label_studio_server import TOKEN
 from tests.harness.labelqueue import RealLabelQueue
 from tests.harness.labelstudio import RealLabelStudio
 from tests.harness.live import Live
 from tests.harness.valkey import Valkey
+
+EVENTS = 1000
 
 
 def tree(pid: int) -> list[int]:
@@ -58,6 +67,33 @@ def requests(url: str, key: str, schema: str, count: int) -> dict[str, float]:
     return worst
 
 
+def webhooks(live: Live, project: int, count: int) -> str:
+    """Median, 95%, 99% and longest answer of `count` events one after the other, ms."""
+    (known,) = live.webhooks(project)
+    task = next(iter(live.truth(project)))
+    annotation = {"id": 0, "task": task, "result": [], "updated_at": "2026-01-01T00:00:00Z"}
+    event = {"action": "ANNOTATION_CREATED", "project": {"id": project}, "annotation": annotation}
+    times = []
+    with httpx.Client(headers=known["headers"], timeout=10) as http:
+        for _ in range(count):
+            begin = time.perf_counter()
+            http.post(known["url"], json=event).raise_for_status()
+            times.append(1000 * (time.perf_counter() - begin))
+    return " | ".join(f"{value:.1f}" for value in np.quantile(times, [0.5, 0.95, 0.99, 1]))
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """A loop without end for each core."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=600)
@@ -67,9 +103,8 @@ def main() -> None:
         (folder / "valkey").mkdir()
         with RealLabelStudio(folder / "ls", folder / "files") as server, Valkey(folder / "valkey") as valkey:
             settings = {"IMAGE_SIZE": "", "OMP_NUM_THREADS": "2", "LOCAL_FILES_ROOT": str(server.files)}
-            ours = RealLabelQueue(folder / "home", server.url, TOKEN, valkey.url, settings)
-            live = Live(server, ours)
-            try:
+            with RealLabelQueue(folder / "home", server.url, TOKEN, valkey.url, settings) as ours:
+                live = Live(server, ours)
                 begin = time.perf_counter()
                 ours.start_web()
                 print(f"| web: start to first answer | {time.perf_counter() - begin:.1f} s |")
@@ -93,8 +128,9 @@ def main() -> None:
                 )
                 print(f"| worker: peak memory, {count} images | {peak_mb(worker.pid):.0f} MB |")
                 print(f"| slowest /health, /setup of 200 | {worst['/health']:.0f} ms, {worst['/setup']:.0f} ms |")
-            finally:
-                ours.stop()
+                print(f"| webhook, ms: median, 95%, 99%, slowest of {EVENTS} | {webhooks(live, project, EVENTS)} |")
+                with busy():
+                    print(f"| the same on busy cores | {webhooks(live, project, EVENTS)} |")
     finally:
         shutil.rmtree(folder)
 

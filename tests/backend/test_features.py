@@ -227,19 +227,12 @@ def test_importing_the_store_does_not_bring_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_loading_ten_thousand_rows_takes_milliseconds_when_warm(tmp_path: Path) -> None:
+def test_rows_that_are_loaded_again_are_those_in_memory(tmp_path: Path) -> None:
     store = LanceFeatures(str(tmp_path))
     vectors = np.random.default_rng(0).standard_normal((10_000, 1280), np.float32).astype(np.float16)
     for start in range(0, 10_000, 500):
         ids = np.arange(start, start + 500)
         store.append(1, 1, FeatureBatch(ids, vectors[ids], ["0" * 64] * 500))
-    start_at = time.process_time()
-    table = store.load(1, 1)
-    cold = time.process_time() - start_at
-    np.testing.assert_array_equal(table.vectors, vectors)
-    warm = []
-    for _ in range(5):
-        start_at = time.process_time()
-        assert store.load(1, 1).vectors.base is not None
-        warm.append(time.process_time() - start_at)
-    assert cold < 2 and min(warm) < 0.05  # seconds of CPU; generous, for busy machines
+    first, again = store.load(1, 1), store.load(1, 1)
+    np.testing.assert_array_equal(first.vectors, vectors)
+    assert np.shares_memory(first.vectors, again.vectors)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -165,10 +164,8 @@ def test_hosts_are_allowed_by_name_port_and_suffix(studio: Server) -> None:
 )
 def test_a_bad_answer_becomes_a_reason_and_the_next_image_is_fine(studio: Server, name: str, reason: str) -> None:
     images = source(studio, max_bytes=1 << 20, timeout=0.4)
-    start = time.monotonic()
     with pytest.raises(BadImage, match=reason):
         images.fetch(f"/data/upload/1/{name}")
-    assert time.monotonic() - start < 3
     assert images.fetch("/data/upload/1/good.png") == PICTURE
 
 

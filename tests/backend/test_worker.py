@@ -115,11 +115,9 @@ def test_a_job_of_a_killed_worker_is_submitted_again_and_finishes(workers):
     workers.until(lambda: bool(workers.jobs.workers()))
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    started = time.monotonic()
     workers.go()
     workers.start("--alive=3")
     workers.until(lambda: workers.jobs.submit("slow", key="s"))
-    assert time.monotonic() - started < 5
     workers.until(lambda: len(workers.log()) == 3)
     assert workers.log()[1] == "begun"
     assert workers.log()[2].startswith("done by test-")
