@@ -42,23 +42,29 @@ def nearest_by_cosine(
     if shortlists(device, bank.dtype, bank.shape[1], len(bank)) and len(queries) >= _QUERIES:
         right = halve_blocks(bank)
         halves = right if queries is unit else halve_blocks(asked), right
+        tile = sieve.room(_QUERIES, len(bank))
     for some in blocks(len(queries), _QUERIES):
         own = np.arange(some.start, some.stop) if skip_self else None
         found = None
         if halves is not None:
-            found = _sieved(asked[some], bank, (halves[0].part(some), halves[1]), k, own)
+            found = _sieved(asked[some], bank, (halves[0].part(some), halves[1]), tile, k, own)
         rows[some], cosines[some] = found or _plain(asked[some], bank, k, own)
     return rows, np.clip(cosines, -1, 1)
 
 
 def _sieved(
-    x: torch.Tensor, bank: torch.Tensor, halves: tuple[Halves, Halves], k: int, own: IntArray | None
+    x: torch.Tensor,
+    bank: torch.Tensor,
+    halves: tuple[Halves, Halves],
+    tile: torch.Tensor,
+    k: int,
+    own: IntArray | None,
 ) -> tuple[NDArray[np.int32], Float32] | None:
     """Rows and cosines (m, k), or None where rounding leaves too many pairs."""
     import torch
 
     moved = sieve.rounding(*halves)
-    bits, maxima = sieve.products(*halves)
+    bits, maxima = sieve.products(*halves, tile)
     if own is not None:
         place = np.arange(len(own))
         bits[place, own] = -1

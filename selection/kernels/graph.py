@@ -29,10 +29,11 @@ class Projection:
     def apply(self, features: FloatArray, block: int = 8192) -> Float32:
         """(m, d) raw features -> (m, p) float32 unit rows (a row at the pool's mean becomes the zero row)."""
         width = len(self.mean) if self.basis is None else self.basis.shape[1]
+        onto = None if self.basis is None else self.basis / self.scale[:, None]
         out = np.empty((len(features), width), np.float32)
         for start in range(0, len(features), block):
-            part = (np.asarray(features[start : start + block], np.float32) - self.mean) / self.scale
-            out[start : start + len(part)] = part if self.basis is None else part @ self.basis
+            part = np.asarray(features[start : start + block], np.float32) - self.mean
+            out[start : start + len(part)] = part / self.scale if onto is None else part @ onto
         norms = np.linalg.norm(out, axis=1, keepdims=True)
         np.divide(out, norms, out=out, where=norms > 1e-12)
         out[norms[:, 0] <= 1e-12] = 0

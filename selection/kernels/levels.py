@@ -75,7 +75,7 @@ def level_of(features: FloatArray, size: int, walk: Walk) -> Level:
     if size < n:
         rows = np.sort(np.argpartition(hash_rows(rows, np.uint64(0)), size)[:size])  # no two hashes are equal
         sample = features[rows]
-    digest = hashlib.blake2b(repr((features.shape, str(features.dtype), walk)).encode())
+    digest = hashlib.sha256(repr((features.shape, str(features.dtype), walk)).encode())
     for part in blocks(len(sample), 512):
         digest.update(np.ascontiguousarray(sample[part]).data)
     key = digest.digest()

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from selection.contract import IntArray
 
 if TYPE_CHECKING:
+    import torch
+
     from selection.kernels.top import Halves
 
 Bits = NDArray[np.int16]
 
 GROUP = 32  # columns that share one maximum
-_WIDTH = 2048  # columns multiplied at once
 _STORED = 2.0**-8  # a product stored as bfloat16 moves by at most this share of itself
 
 
@@ -30,24 +31,29 @@ def rounding(left: Halves, right: Halves) -> NDArray[np.float32]:
     return np.asarray(moved.numpy(), np.float32)
 
 
-def products(left: Halves, right: Halves) -> tuple[Bits, Bits]:
+def room(rows: int, columns: int) -> torch.Tensor:
+    """Memory for `products` of so many rows and columns: one who asks again and again keeps it."""
+    import torch
+
+    return torch.empty((rows, -(-columns // GROUP) * GROUP), dtype=torch.bfloat16)
+
+
+def products(left: Halves, right: Halves, tile: torch.Tensor | None = None) -> tuple[Bits, Bits]:
     """(m, p), (n, p) -> the products (m, groups * 32) and the maxima of their groups (m, groups), as bits.
 
     A bfloat16 above 0 is ordered as its 16 bits are ordered as an integer, and maxima of integers are five times
     faster. Products below 0 are integers below 0, but in no order: only bars above 0 can be asked for. Group g holds
     the columns g, g + groups, g + 2 groups ...; columns beyond n are below every bar.
+    tile : of `room`, for m rows or more and just as many columns; the answer lies in it.
     """
     import torch
 
     m, n = len(left.rows), len(right.rows)
-    groups = -(-n // GROUP)
-    tile = torch.empty((m, groups * GROUP), dtype=torch.bfloat16)
+    tile = room(m, n) if tile is None else tile[:m]
+    torch.mm(left.rows, right.rows.T, out=tile[:, :n])
     tile[:, n:] = -1.0
-    for start in range(0, n, _WIDTH):
-        wide = slice(start, min(start + _WIDTH, n))
-        tile[:, wide] = left.rows @ right.rows[wide].T
     bits = tile.view(torch.int16)
-    return bits.numpy(), bits.view(m, GROUP, groups).amax(1).numpy()
+    return bits.numpy(), bits.view(m, GROUP, -1).amax(1).numpy()
 
 
 def bar_of(least: NDArray[np.floating], moved: NDArray[np.float32]) -> Bits:

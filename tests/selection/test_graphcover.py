@@ -55,6 +55,60 @@ def test_kept_entries_are_the_largest_of_each_row() -> None:
         assert set(np.flatnonzero(kept[row])) == set(np.argsort(-whole[row], kind="stable")[:4])
 
 
+@pytest.mark.parametrize("keep", [3, 12, 60])
+def test_a_walk_that_keeps_a_few_entries_is_the_definitions(keep: int) -> None:
+    """Step by step on dense float64 arrays; at 60 most rows hold fewer and lose none."""
+    graph = knn_graph(draw(), k=4)
+    kernel = 0.2 * np.eye(150)
+    for _ in range(5):
+        kernel = 0.2 * np.eye(150) + 0.8 * graph.propagate(kernel)
+        for row in kernel:
+            row[np.argsort(-row, kind="stable")[keep:]] = 0
+    np.testing.assert_allclose(dense(diffuse(graph, 0.8, 5, keep)), kernel, atol=1e-6)
+
+
+def test_where_masses_shrink_a_walk_still_keeps_its_largest_entries() -> None:
+    """No row may be taken for complete because few of its entries reach what was kept one step before."""
+    from selection.kernels.walking import step_rows
+
+    rng = np.random.default_rng(1)
+    n, m, keep = 40, 8, 8
+    rows = np.argsort(rng.random((n, n)), 1)[:, :m].astype(np.int32)
+    mass = rng.random((n, m), np.float32) + 1
+    columns = np.argsort(rng.random((n, n)), 1)[:, :3].astype(np.int32)
+    values = np.full(3 * n, 0.1, np.float32)
+    out, bits = np.empty((n, keep), np.int32), np.empty((n, keep), np.int32)
+    step_rows(0, n, np.arange(0, 3 * n + 1, 3), columns.ravel(), values, rows, mass, np.float32(0.01), out, bits)
+    before = dense(Reach(rows, mass))
+    whole = 0.1 * before[columns].sum(1) + 0.01 * np.eye(n)
+    for row in range(n):
+        assert set(out[row]) == set(np.argsort(-whole[row], kind="stable")[:keep])
+        np.testing.assert_allclose(bits[row].view(np.float32), whole[row, out[row]], rtol=1e-5)
+
+
+def test_of_equal_masses_the_lowest_rows_are_kept() -> None:
+    x = np.repeat(np.eye(4, dtype=np.float32), 20, 0)  # each row is as near to all others of its group
+    graph = knn_graph(x, k=19)
+    kept = np.sort(diffuse(graph, 0.5, 3, 6).rows, 1)
+    for row in range(80):
+        group = np.arange(row // 20 * 20, row // 20 * 20 + 20)
+        others = [other for other in group if other != row][:5]
+        assert kept[row].tolist() == sorted([row, *others])
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from selection.kernels import diffusion
+
+    graph = knn_graph(draw(), k=6)
+    one = diffuse(graph, 0.9, 6, 12)
+    monkeypatch.setattr(diffusion, "_ROWS", 16)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    many = diffuse(graph, 0.9, 6, 12)
+    assert one.rows.tobytes() == many.rows.tobytes() and one.mass.tobytes() == many.mass.tobytes()
+
+
 @pytest.mark.parametrize("covered", [[], [2, 70, 149]])
 def test_picks_are_the_plain_greedys_on_the_dense_kernel(covered: list[int]) -> None:
     x = draw()
