@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 BIN := .venv/bin
 FAST := not e2e and not browser and not slow
 
-.PHONY: help demo demo-clean test fast check format app test-env label-studio system clean
+.PHONY: help demo demo-clean test fast check format app test-env label-studio system renew clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -45,6 +45,9 @@ label-studio:  ## Label Studio 1.23.2 in an environment of its own, .venv-ls
 
 system:  ## Debian packages of the tests: Chromium and PostgreSQL
 	@scripts/env.sh system
+
+renew:  ## take today's releases of all packages and write them to scripts/constraints; then run `make test`
+	@scripts/env.sh renew
 
 clean: demo-clean  ## both environments, caches and the demo
 	rm -rf .venv .venv-ls .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -4,13 +4,15 @@
 #   scripts/env.sh test           .venv with the program and what its tests need
 #   scripts/env.sh label-studio   .venv-ls with Label Studio, apart: its pins and ours do not go together
 #   scripts/env.sh system         Debian packages of the tests
-# An environment is finished when its stamp says so. One that was interrupted is made anew; a finished one whose
-# setup.cfg has changed is brought up to date in place, and so is one made by hand.
+#   scripts/env.sh renew          take today's releases into both and write their versions down, to be tested
+# Both get the versions that scripts/constraints names: what passed the tests is what is installed, whatever was released
+# since. An environment is finished when its stamp says so. One that was interrupted is made anew; a finished one whose
+# setup.cfg or constraints have changed is brought up to date in place, and so is one made by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 LABEL_STUDIO="label-studio==1.23.2"
-SYSTEM_PACKAGES=(chromium chromium-driver postgresql)
+CONSTRAINTS=scripts/constraints
 PYTHONS=(${PYTHON:-python3.11 /usr/bin/python3.11 python3.12 python3})
 
 say() { printf 'labelqueue: %s\n' "$*" >&2; }
@@ -131,11 +133,33 @@ environment() { # folder stamp package gigabytes words pip-arguments...
 # The test environment serves the demo as well, so a smaller request never undoes a larger one.
 program() { # extras
     local digest
-    digest=$(cat setup.cfg pyproject.toml | sha256sum | cut -c1-16)
+    digest=$(cat setup.cfg pyproject.toml "$CONSTRAINTS/app.txt" | sha256sum | cut -c1-16)
     if [ "$1" = postgres,demo ] && [ "$(cat .venv/.stamp 2>/dev/null)" = "$digest postgres,test" ]; then
         set -- postgres,test
     fi
-    environment .venv "$digest $1" torch 9 "the program with PyTorch, about 6 GB and 3 minutes" -e ".[$1]"
+    environment .venv "$digest $1" torch 9 "the program with PyTorch, about 6 GB and 3 minutes" \
+        -c "$CONSTRAINTS/app.txt" -e ".[$1]"
+}
+
+label_studio() {
+    local digest
+    digest=$(sha256sum <"$CONSTRAINTS/label-studio.txt" | cut -c1-16)
+    environment .venv-ls "$LABEL_STUDIO $digest" label_studio 3 "Label Studio, about 1 GB and a minute" \
+        -c "$CONSTRAINTS/label-studio.txt" "$LABEL_STUDIO"
+}
+
+# Every release of today that setup.cfg and Label Studio allow. What an older release needed and today's does not stays
+# in the environment and in the list, where it does no harm; `make clean` first for a list without it.
+renew() {
+    program postgres,test
+    label_studio
+    local newest=(--upgrade --upgrade-strategy eager)
+    say "taking today's releases"
+    pip_install .venv "${newest[@]}" -e ".[postgres,demo,export,test]"
+    pip_install .venv-ls "${newest[@]}" "$LABEL_STUDIO"
+    .venv/bin/python -m pip freeze --disable-pip-version-check --exclude-editable >"$CONSTRAINTS/app.txt"
+    .venv-ls/bin/python -m pip freeze --disable-pip-version-check >"$CONSTRAINTS/label-studio.txt"
+    say "written to $CONSTRAINTS; commit it if \`make test\` passes, else \`git checkout $CONSTRAINTS\`"
 }
 
 system() {
@@ -156,7 +180,8 @@ system() {
 case "${1:-}" in
     app) program postgres,demo ;;
     test) program postgres,test ;;
-    label-studio) environment .venv-ls "$LABEL_STUDIO" label_studio 3 "Label Studio, about 1 GB and a minute" "$LABEL_STUDIO" ;;
+    label-studio) label_studio ;;
     system) system ;;
-    *) fail "usage: scripts/env.sh app | test | label-studio | system" ;;
+    renew) renew ;;
+    *) fail "usage: scripts/env.sh app | test | label-studio | system | renew" ;;
 esac

@@ -131,3 +131,12 @@ def test_both_images_run_as_a_user_without_rights_and_without_preload() -> None:
     last_user = re.findall(r"^USER (.*)$", recipe, re.M)
     assert last_user == ["10001:10001"]
     assert "--preload" not in recipe
+
+
+def test_images_hold_the_torch_that_the_tests_ran_with() -> None:
+    """PyTorch comes from an index of its own in an image, so its version stands there too; `make renew` moves one."""
+    pinned = (ROOT / "scripts" / "constraints" / "app.txt").read_text().splitlines()
+    recipe = (DOCKER / "Dockerfile").read_text()
+    for package in ("torch", "torchvision"):
+        version = next(line.split("==")[1] for line in pinned if line.startswith(f"{package}=="))
+        assert re.findall(rf"ARG {package.upper()}=(\S+)", recipe) == [version, version]

@@ -38,6 +38,7 @@ case "$*" in
     "-c import pip") exit 0 ;;
     "-c import importlib.util as u; "*) exit "${FAKE_LOST:-0}" ;;
     "-m venv "*) mkdir -p "$3/bin"; cat "$0" >"$3/bin/python"; chmod +x "$3/bin/python" ;;
+    "-m pip freeze"*) echo "numpy==9.9" ;;
     "-m pip install"*) echo "pip $*" >>"$FAKE_LOG"; echo "${FAKE_PIP_SAYS:-}"; exit "${FAKE_PIP:-0}" ;;
     *) echo "unexpected: $*" >&2; exit 9 ;;
 esac
@@ -55,6 +56,7 @@ class Machine:
         shutil.copy(ROOT / "scripts" / "env.sh", self.project / "scripts")
         for name in ("setup.cfg", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project)
+        shutil.copytree(ROOT / "scripts" / "constraints", self.project / "scripts" / "constraints")
         for tool in TOOLS:
             found = shutil.which(tool)
             assert found, tool
@@ -106,6 +108,28 @@ def test_a_changed_setup_cfg_brings_the_environment_up_to_date(machine: Machine)
     code, said = machine.run("app")
     assert code == 0 and "bringing .venv up to date" in said
     assert len(machine.installs()) == 2
+
+
+def test_both_environments_hold_to_the_versions_that_passed_the_tests(machine: Machine) -> None:
+    machine.run("app")
+    machine.run("label-studio")
+    app, label_studio = machine.installs()
+    assert "-c scripts/constraints/app.txt" in app
+    assert "-c scripts/constraints/label-studio.txt" in label_studio
+    with (machine.project / "scripts" / "constraints" / "label-studio.txt").open("a") as constraints:
+        constraints.write("# changed\n")
+    code, said = machine.run("label-studio")
+    assert code == 0 and "bringing .venv-ls up to date" in said
+
+
+def test_renewing_takes_todays_releases_and_writes_them_down(machine: Machine) -> None:
+    code, said = machine.run("renew")
+    assert code == 0 and "make test" in said
+    for line in machine.installs()[2:]:
+        assert "--upgrade --upgrade-strategy eager" in line and "-c" not in line.split()
+    for name in ("app", "label-studio"):
+        written = machine.project / "scripts" / "constraints" / f"{name}.txt"
+        assert written.read_text() == "numpy==9.9\n"
 
 
 def test_the_demo_never_shrinks_the_test_environment(machine: Machine) -> None:
