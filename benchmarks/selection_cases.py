@@ -16,7 +16,7 @@ from selection.kernels import levels
 from selection.kernels.attraction import Descent, UnitRows, claim_rows, fit_centroids
 from selection.kernels.boundary import two_nearest
 from selection.kernels.kmeans import kmeans as kmeans_of
-from selection.strategies.bilaf import BiLAF, _pick_all
+from selection.strategies.bilaf import BiLAF, pick_all
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _named(name: str, **params: object) -> Case:
 
 
 def _our_graphcover(work: Work) -> Done:
-    levels._remembered.clear()  # the graphs count
+    levels.forget()  # the graphs count
     return _named("graphcover")(work)
 
 
@@ -123,7 +123,7 @@ def _our_bilaf(work: Work) -> Done:
 
     def run() -> list[int]:
         borders = two_nearest(work.features, cores, "cpu")
-        chosen = _pick_all(BiLAF(), work.pool, cores, borders, work.budget)
+        chosen = pick_all(BiLAF(), work.pool, cores, borders, work.budget)
         return [row for group in chosen for row, _ in group]
 
     done = _timed(run, "whole run after the cores (50 given)")

@@ -21,6 +21,11 @@ _LEVELS = 8  # remembered, two large pools: at most 65 MB each below 1,024 picks
 _remembered: dict[bytes, Level] = {}
 
 
+def forget() -> None:
+    """Remember no sample: for measurements, and to give the memory back."""
+    _remembered.clear()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Walk:
     """How a graph is built and walked: neighbours and dims of `knn_graph`; stay, steps and keep of `diffuse`."""

@@ -80,7 +80,7 @@ class BiLAF:
             return Ranking(np.empty(0, np.int64), np.empty(0), [])
         cores = self._choose_cores(pool, rng)
         borders = two_nearest(pool.features, cores, self.device)
-        picks = _pick_all(self, pool, cores, borders, budget)
+        picks = pick_all(self, pool, cores, borders, budget)
         ranked = _interleave(picks, cores, budget)
         rows = np.array([row for row, _ in ranked], np.int64)
         scores = np.array([score for _, score in ranked])
@@ -101,7 +101,7 @@ class BiLAF:
         return create_for(self.core, self.device).select(whole, min(self.cores, len(pool)), rng).rows
 
 
-def _pick_all(how: BiLAF, pool: Pool, cores: IntArray, borders: Borders, budget: int) -> list[list[Pick]]:
+def pick_all(how: BiLAF, pool: Pool, cores: IntArray, borders: Borders, budget: int) -> list[list[Pick]]:
     """The picks of each class in order, cores first: one list a core."""
     free = pool.labels == -1
     groups = [np.flatnonzero(borders.own == c) for c in range(len(cores))]

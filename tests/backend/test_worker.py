@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,13 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.adapters.rqjobs import RqJobs, at
+from backend.adapters.rqrunning import Running
 from backend.adapters.state import StateDown
-from backend.core.errors import BadSetting
+from backend.core.domain import WorkerView
+from backend.core.errors import BadSetting, QueueDown
 from backend.core.services import Services
-from backend.worker.runtime import run_worker
+from backend.worker import runtime
+from backend.worker.runtime import QueueWorker, run_worker
 from tests.harness.valkey import Valkey
 
 
@@ -183,6 +187,31 @@ def test_a_worker_waits_for_a_valkey_that_starts_later(tmp_path: Path):
     with server:
         workers.until(lambda: bool(workers.jobs.workers()))
         workers.close()
+
+
+def test_a_job_fetched_just_before_redis_stopped_is_kept_until_redis_is_back(
+    workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = workers.jobs
+    running = Running(jobs, WorkerView("w", "host", 1, "", "", 0.0))
+    answers: list[Exception] = [QueueDown("not now"), QueueDown("not yet")]
+    start = running.start
+
+    def sometimes(key: str, job: str) -> bool:
+        if answers:
+            raise answers.pop()
+        return start(key, job)
+
+    monkeypatch.setattr(running, "start", sometimes)
+    monkeypatch.setattr(runtime, "BEAT_SECONDS", 0.01)
+    stopping = threading.Event()
+    worker = QueueWorker(running, jobs.redis, stopping)
+    jobs.submit("quick", key="k", word="kept")
+    assert worker._started("k", "its-id")
+    assert answers == [] and [view.key for view in jobs.jobs() if view.state == "running"] == ["k"]
+    answers.append(QueueDown("down, and we are told to stop"))
+    stopping.set()
+    assert not worker._started("other", "another-id")
 
 
 class Evil:

@@ -6,7 +6,7 @@ import pytest
 from selection import SKIPPED, BadParameter, Pool, create
 from selection.kernels.blocks import block_bytes
 from selection.kernels.boundary import Members, allot, dense_first, fit_quotas, two_nearest
-from selection.strategies.bilaf import BiLAF, _dense_part, _pick_all
+from selection.strategies.bilaf import BiLAF, _dense_part, pick_all
 
 OFFICIAL = [0, 95, 70, 145, 20, 1, 21, 376, 56, 351, 2, 317, 197, 7, 97, 3, 388, 368, 268, 163, 4, 339, 354, 234, 384]
 CORRECTED = [0, 95, 70, 60, 20, 1, 21, 376, 56, 351, 2, 317, 197, 7, 97, 3, 388, 368, 183, 78, 4, 19, 354, 234, 299]
@@ -23,7 +23,7 @@ def golden_rows() -> np.ndarray:
 
 def picks(how: BiLAF, x: np.ndarray, cores: np.ndarray, budget: int, labels: np.ndarray | None = None) -> list[int]:
     pool = Pool(x, np.full(len(x), -1, np.int64) if labels is None else labels)
-    chosen = _pick_all(how, pool, cores, two_nearest(x, cores, "cpu"), budget)
+    chosen = pick_all(how, pool, cores, two_nearest(x, cores, "cpu"), budget)
     return [row for group in chosen for row, _ in group]
 
 
