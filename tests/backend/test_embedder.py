@@ -48,15 +48,16 @@ class Source:
 
     max_pixels = 1_000_000
 
-    def __init__(self, delay: float = 0) -> None:
+    def __init__(self, delay: float = 0, patience: float = 10) -> None:
         self.delay = delay
+        self.patience = patience  # seconds that a fetch is held at most
         self.fetched: list[str] = []
         self.hold = threading.Event()
         self.hold.set()
 
     def fetch(self, ref: str) -> bytes:
         self.fetched.append(ref)
-        self.hold.wait(10)
+        self.hold.wait(self.patience)
         time.sleep(self.delay)
         if ref == "down":
             raise LabelStudioDown("Label Studio does not answer")
@@ -143,7 +144,7 @@ def test_what_waits_is_bounded_and_a_reader_that_leaves_stops_the_loading(made: 
 
 
 def test_images_are_loaded_side_by_side(made: Any) -> None:
-    source = Source()
+    source = Source(patience=1)  # the first two fetches show that the server is slow: then all loaders fetch
     source.hold.clear()
     embedder = made(source, loaders=16)
     with ThreadPoolExecutor(1) as beside:

@@ -72,6 +72,7 @@ def test_a_warm_worker_goes_on_without_loading_and_with_the_same_weights(
     assert same(whole, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(images: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.backend.finetune_orders", str(images), str(tmp_path)]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

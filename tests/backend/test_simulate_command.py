@@ -100,6 +100,7 @@ def test_a_folder_without_classes_is_refused(tmp_path):
         read_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_simulation_of_a_folder_writes_what_it_shows(folder, run, tmp_path, monkeypatch):
     monkeypatch.setattr("backend.console.simulate._embedder", lambda made, root: FolderEmbedder())
     out = tmp_path / "out"
