@@ -29,9 +29,14 @@ class Images:
 
     @property
     def label_config(self) -> str:
-        choices = "".join(f"<Choice value={quoteattr(label)}/>" for label in self.labels)
-        image = '<Image name="image" value="$image" zoom="true"/>'
-        return f'<View>{image}<Choices name="label" toName="image" choice="single">{choices}</Choices></View>'
+        """An image small enough to be seen with its choices; a label of one character has that character as its key."""
+        choices = "".join(
+            f"<Choice value={quoteattr(label)}{f' hotkey={quoteattr(label)}' if len(label) == 1 else ''}/>"
+            for label in self.labels
+        )
+        image = '<Image name="image" value="$image" zoom="true" maxWidth="420px"/>'
+        question = f'<Choices name="label" toName="image" choice="single" layout="inline">{choices}</Choices>'
+        return f"<View>{image}{question}</View>"
 
 
 def drawn_digits(served: Path, n: int = 1797) -> Images:

@@ -56,11 +56,12 @@ def diffuse(graph: SparseGraph, stay: float, steps: int, keep: int) -> Reach:
 
 def cover_mass(
     reach: Reach, covered: IntArray, free: NDArray[np.bool_], budget: int
-) -> tuple[IntArray, NDArray[np.float64]]:
+) -> tuple[IntArray, NDArray[np.float64], IntArray]:
     """Greedy facility location on `reach`: the free row that adds most to sum_j max_i K_ij, again and again.
 
     Gains only shrink, so a stale gain is a bound and few are computed anew (Minoux 1978). Ties go to the lowest row.
-    Returns (rows (k,), gains (k,)) with k = min(budget, free rows).
+    Returns rows, their gains, and how many rows each reaches better than all before it: (k,) each, k = min(budget,
+    free rows).
     """
     best = np.zeros(len(reach.rows), np.float32)
     for row in covered:
@@ -73,14 +74,17 @@ def cover_mass(
     heapq.heapify(heap)
     rows: list[int] = []
     added: list[float] = []
+    better: list[int] = []
     while heap and len(rows) < budget:
         _, row = heapq.heappop(heap)
         near = reach.rows[row]
-        gain = float(np.maximum(reach.mass[row] - best[near], 0).sum(dtype=np.float64))
+        more = np.maximum(reach.mass[row] - best[near], 0)
+        gain = float(more.sum(dtype=np.float64))
         if heap and (-gain, row) > heap[0]:
             heapq.heappush(heap, (-gain, row))
             continue
         rows.append(row)
         added.append(gain)
+        better.append(int((more > 0).sum()))
         np.maximum.at(best, near, reach.mass[row])
-    return np.array(rows, np.int64), np.array(added)
+    return np.array(rows, np.int64), np.array(added), np.array(better, np.int64)

@@ -58,12 +58,12 @@ class GraphCover:
         rows, gains, reached = self._cover(pool, budget)
 
         def say(at: int) -> str:
-            return f"in the middle of {reached[at]} related images that nothing labeled or queued reaches as well"
+            return f"nearer to some {reached[at]} images than all that is labeled or queued before it"
 
         return Ranking(rows, gains, Notes(len(rows), say))
 
     def _cover(self, pool: Pool, budget: int) -> tuple[IntArray, NDArray[np.float64], IntArray]:
-        """The picks, the mass that each adds, and how many other rows it reaches: (k,) each."""
+        """The picks, the mass that each adds, and how many rows it reaches better than all before it: (k,) each."""
         from selection.kernels.diffusion import cover_mass
         from selection.kernels.levels import Walk, level_of, level_sizes
 
@@ -78,11 +78,11 @@ class GraphCover:
             if room <= 0:
                 continue
             level = level_of(pool.features, size, walk)
-            places, more = cover_mass(level.reach, level.places(pool.features, covered), free[level.rows], room)
+            places, more, better = cover_mass(level.reach, level.places(pool.features, covered), free[level.rows], room)
             fresh = level.rows[places]
             free[fresh] = False
             covered = np.concatenate([covered, fresh])
             left -= len(fresh)
-            found.append((fresh, more * (n / size), (level.reach.mass[places] > 0).sum(1) * n // size - 1))
+            found.append((fresh, more * (n / size), better * n // size))
         rows, gains, reached = (np.concatenate(column) for column in zip(*found, strict=True))
         return rows, gains, reached

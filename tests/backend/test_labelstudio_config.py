@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 
 from backend.adapters.labelstudio_config import parse_config
+from scripts.demo_images import Images
 
 IMAGE = '<Image name="img" value="$image"/>'
 PETS = '<Choice value="cat"/><Choice value="dog"/>'
@@ -74,3 +77,11 @@ def test_configs_without_one_class_an_image_keep_the_queue_and_say_what_fails(bo
 def test_configs_without_a_usable_image_say_why(text: str, says: str) -> None:
     config = parse_config(text)
     assert config.image_key is None and says in config.problem
+
+
+def test_the_demos_config_is_read_and_one_character_labels_have_their_own_key() -> None:
+    text = Images("k", "t", ("0", "a & b", '"'), ()).label_config
+    config = parse_config(text)
+    assert config.classes == ("0", "a & b", '"') and config.single_choice and config.problem == ""
+    keys = [choice.get("hotkey") for choice in ElementTree.fromstring(text).iter("Choice")]
+    assert keys == ["0", None, '"']

@@ -120,8 +120,10 @@ def test_picks_are_the_plain_greedys_on_the_dense_kernel(covered: list[int]) -> 
 
 def test_the_lazy_greedy_is_the_plain_one() -> None:
     reach = diffuse(knn_graph(draw(), k=6), 0.9, 6, 12)
-    rows, gains = cover_mass(reach, np.array([5]), np.arange(150) != 5, 149)
-    assert rows[:30].tolist() == plain_greedy(dense(reach), [5], 30)
+    rows, gains, better = cover_mass(reach, np.array([5]), np.arange(150) != 5, 149)
+    kernel = dense(reach)
+    assert rows[:30].tolist() == plain_greedy(kernel, [5], 30)
+    assert better[29] == (kernel[rows[29]] > kernel[[5, *rows[:29]]].max(0)).sum()
     assert (np.diff(gains) <= 1e-7).all()
 
 
