@@ -56,8 +56,8 @@ class NamedJob(Job):
 class QueueWorker(SimpleWorker):
     """RQ's in-process worker that keeps our keys around each job.
 
-    It overrides methods that RQ calls with arguments of its own choice (RQ 3.0 added one), so setup.cfg names the
-    major versions that the tests ran with.
+    It overrides methods that RQ calls with arguments of its own choice (RQ 3.0 added one), so setup.cfg ends at the
+    last major version that the tests ran with.
     """
 
     job_class = NamedJob
@@ -114,11 +114,11 @@ class QueueWorker(SimpleWorker):
             log.error("job failed", error=one_line(error), exc_info=exc_info)
 
     def handle_job_failure(
-        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = ""
+        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "", **more: Any
     ) -> None:
         """RQ's bookkeeping, without the stack trace: it may hold what must not lie in Redis, and is in the log."""
         error = one_line(self._error) if self._error else ""
-        super().handle_job_failure(job, queue, started_job_registry, error)
+        super().handle_job_failure(job, queue, started_job_registry, error, **more)
 
     def reorder_queues(self, reference_queue: Queue) -> None:
         """Urgent jobs go first; the other queues take turns, so that looks at many projects cannot starve embedding."""
