@@ -58,7 +58,7 @@ class GraphCover:
         rows, gains, reached = self._cover(pool, budget)
 
         def say(at: int) -> str:
-            return f"nearer to some {reached[at]} images than all that is labeled or queued before it"
+            return f"reaches some {reached[at]} images better than all that is labeled or queued before it"
 
         return Ranking(rows, gains, Notes(len(rows), say))
 
