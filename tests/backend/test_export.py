@@ -35,6 +35,8 @@ from scripts.digits import digits
 from selection.proxy.head import LinearHead, probabilities
 from tests.backend.world import LS_ID, NAMES, World
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PIXELS = 64
 TASKS = 24

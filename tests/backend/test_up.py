@@ -154,6 +154,7 @@ def test_the_web_process_is_small_and_never_loads_torch(home):
     assert resident < 350, f"{resident:.0f} MB"
 
 
+@pytest.mark.slow
 def test_up_runs_mends_and_ends_everything(home):
     up = home.start("up")
     until(home.healthy, "the web process")
@@ -184,6 +185,7 @@ def _get(home):
         return None
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on(home):
     up = home.start("up", WORKERS="1")
     until(home.healthy, "the web process")
