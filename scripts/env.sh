@@ -155,6 +155,7 @@ renew() {
     label_studio
     local newest=(--upgrade --upgrade-strategy eager)
     say "taking today's releases"
+    rm -f .venv/.stamp .venv-ls/.stamp # if this is interrupted, the next command goes back to the versions named
     pip_install .venv "${newest[@]}" -e ".[postgres,demo,export,test]"
     pip_install .venv-ls "${newest[@]}" "$LABEL_STUDIO"
     .venv/bin/python -m pip freeze --disable-pip-version-check --exclude-editable >"$CONSTRAINTS/app.txt"

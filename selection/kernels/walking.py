@@ -38,7 +38,7 @@ def step_rows(
     for i in range(begin, end):
         widest = max(widest, indptr[i + 1] - indptr[i])
     sums = np.zeros(n, np.float32)
-    met = np.empty(widest * m + 2, np.int32)  # columns of this row, each once; one place more than there can be
+    met = np.empty(widest * m + 2, np.int32)  # columns of this row as they are met; one place more than there can be
     found = np.empty(widest * m + 2, np.float32)
     bits = found.view(np.int32)
     keys = np.empty(widest * m + 2, np.int64)
