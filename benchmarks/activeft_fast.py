@@ -18,7 +18,7 @@ from scipy.stats import t as student
 
 import selection
 from benchmarks import image_features
-from selection.proxy.head import fit_linear, moments, probabilities
+from selection.proxy.heads.linear import fit_linear, moments, probabilities
 
 PICKS = (10, 50, 100, 250)
 SHARE = 8192 / 50_000

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.kernels.graph import SparseGraph, knn_graph
-from selection.proxy.head import moments
+from selection.proxy.heads.linear import moments
 from selection.proxy.learn import Scaling, learn
 
 KINDS = ("linear", "spread", "smooth", "auto")

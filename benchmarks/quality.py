@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 import selection
 from benchmarks import image_features, quality_report
 from selection.kernels.graph import SparseGraph, knn_graph
-from selection.proxy.head import moments
+from selection.proxy.heads.linear import moments
 from selection.proxy.learn import Learned, Scaling, learn
 
 PER_CLASS = (1, 2, 5, 10, 25, 50)

@@ -12,11 +12,11 @@ import torch
 import selection
 from benchmarks import selection_work
 from benchmarks.reference import activeft, badge, bilaf, coreset, kmeans, probcover, typiclust
-from selection.kernels import levels
-from selection.kernels.attraction import Descent, UnitRows, claim_rows, fit_centroids
-from selection.kernels.boundary import two_nearest
 from selection.kernels.kmeans import kmeans as kmeans_of
-from selection.strategies.bilaf import BiLAF, pick_all
+from selection.strategies.activeft.attraction import Descent, UnitRows, claim_rows, fit_centroids
+from selection.strategies.bilaf.boundary import two_nearest
+from selection.strategies.bilaf.selector import BiLAF, pick_all
+from selection.strategies.graphcover import levels
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def clustering(n: int, d: int, k: int, *, passes: int) -> dict[str, float]:
 
 def _covering(n: int, d: int, k: int) -> dict[str, float]:
     """GraphCover's samples that k picks need: scatter and projection, all pairs, each entry of a step of the walk."""
-    from selection.kernels.levels import level_sizes
+    from selection.strategies.graphcover.levels import level_sizes
 
     work = {"float32": 0.0, "bfloat16": 0.0, "read": 0.0}
     served = 0

@@ -17,7 +17,7 @@ from selection.contract import (
     UnknownSelector,
 )
 from selection.rank import rank
-from selection.registry import create, entry, names, register, schema
+from selection.registry import create, entry, has, names, register, schema
 from selection.thin import thin
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "check",
     "create",
     "entry",
+    "has",
     "names",
     "rank",
     "register",

@@ -12,6 +12,8 @@ from selection.check_cases import CASES
 from selection.check_pools import CheckFailed, Subject
 from selection.contract import SelectionError, Selector
 
+INHERITED = ("prefix", "permutation")  # tags that a check looks at
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -85,13 +87,19 @@ def _outcomes(subject: Subject, names: list[str], known: dict[str, str]) -> Iter
 
 
 def _subject(selector: str | type, params: dict[str, Any]) -> Subject:
-    if isinstance(selector, str):
-        found = registry.entry(selector)
-        return Subject(selector, found.cls, params, found.needs, found.tags)
-    for name in registry.names():
-        found = registry.entry(name)
-        if found.cls is selector:
-            return Subject(name, selector, params, found.needs, found.tags)
-    if not dataclasses.is_dataclass(selector) or not issubclass(selector, Selector):
-        raise SelectionError(f"{selector.__qualname__} is no selector: a frozen dataclass with select() is needed")
-    return Subject(selector.__qualname__, selector, params, frozenset(), frozenset())
+    cls = registry.entry(selector).cls if isinstance(selector, str) else selector
+    found = registry.entry_of(cls)
+    if found is not None:
+        return Subject(found.name, cls, params, found.needs, _tags(found, params))
+    if not dataclasses.is_dataclass(cls) or not issubclass(cls, Selector):
+        raise SelectionError(f"{cls.__qualname__} is no selector: a frozen dataclass with select() is needed")
+    return Subject(cls.__qualname__, cls, params, frozenset(), frozenset())
+
+
+def _tags(found: registry.Entry, params: dict[str, Any]) -> frozenset[str]:
+    """The entry's tags and those that it has from the selectors it names; one that cannot be made fails its checks."""
+    try:
+        selector = found.cls(**params)
+    except (TypeError, SelectionError):
+        return found.tags
+    return found.tags | {tag for tag in INHERITED if registry.has(selector, tag)}

@@ -18,6 +18,7 @@ from selection.contract import (
     Selector,
     Sorts,
 )
+from selection.registry import has
 from selection.thin import thin
 
 TAIL = "beyond the ranked head: in order of distance from everything labeled or ranked"
@@ -51,12 +52,13 @@ def rank(
         raise BadParameter(f"budget must be at least 0 and horizon at least 1, got {budget} and {horizon}")
     if prefilter is not None and prefilter < 1:
         raise BadParameter(f"prefilter must be at least 1, or None for the whole pool, got {prefilter}")
+    blind = has(selector, "blind")
     aside = _set_aside(pool)
-    kept, clean = _clean_pool(pool, aside, blind=_is_blind(selector))
+    kept, clean = _clean_pool(pool, aside, blind=blind)
     sorts = isinstance(selector, Sorts) and selector.sorts(clean)
     reach = len(clean.candidates) if sorts else min(budget, horizon)
     rng = np.random.default_rng(seed)
-    if prefilter is None or sorts or _is_blind(selector):
+    if prefilter is None or sorts or blind:
         head = selector.select(clean, reach, rng)
     else:
         few, rows = thin(clean, prefilter, rng)
@@ -105,11 +107,6 @@ def _set_aside(pool: Pool) -> _Aside:
         bad_candidates,
         list(why[bad_candidates]),
     )
-
-
-def _is_blind(selector: Selector) -> bool:
-    """A selector that reads rows only, like `random`, keeps its order when rows are set aside."""
-    return bool(getattr(selector, "blind", False))
 
 
 def _clean_pool(pool: Pool, aside: _Aside, *, blind: bool) -> tuple[IntArray, Pool]:

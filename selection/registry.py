@@ -22,12 +22,16 @@ T = TypeVar("T", bound=type)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One registered selector: what it is called, what it needs beside features, and what it is like."""
+    """One registered selector: what it is called, what it needs beside features, and what it can do.
+
+    needs : "probs" if it reads class probabilities. tags : see `register`. inner : fields that name other selectors.
+    """
 
     name: str
     cls: type
     needs: frozenset[str]
     tags: frozenset[str]
+    inner: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -38,8 +42,17 @@ class Entry:
 _entries: dict[str, Entry] = {}
 
 
-def register(name: str, *, needs: Iterable[str] = (), tags: Iterable[str] = ()) -> Callable[[T], T]:
-    """Class decorator. `needs` may hold "probs"; `tags` are for people ("geometric", "uncertainty", "prefix")."""
+def register(
+    name: str, *, needs: Iterable[str] = (), tags: Iterable[str] = (), inner: Iterable[str] = ()
+) -> Callable[[T], T]:
+    """Class decorator; all that a selector says of itself stands here.
+
+    needs : "probs". tags : what it can do, checked by `selection.check`: "prefix" (a smaller budget gives the head of
+    a larger one, so one call serves batch and reserve), "permutation" (picks follow the rows when those are shuffled),
+    "blind" (reads row numbers only, so rows set aside do not shift the others), "conditions" (labeled rows count as
+    covered); and what it goes by: "geometric", "uncertainty". inner : parameters that name the selectors to which it
+    hands the whole pool and budget; what all of these can do, it can do (see `has`).
+    """
 
     def keep(cls: T) -> T:
         taken = _entries.get(name)
@@ -47,7 +60,7 @@ def register(name: str, *, needs: Iterable[str] = (), tags: Iterable[str] = ()) 
             raise BadParameter(f"selector name {name!r} is taken by {taken.cls.__module__}.{taken.cls.__qualname__}")
         if not dataclasses.is_dataclass(cls):
             raise BadParameter(f"{cls.__qualname__} must be a frozen dataclass: put @dataclass under @register")
-        _entries[name] = Entry(name, cls, frozenset(needs), frozenset(tags))
+        _entries[name] = Entry(name, cls, frozenset(needs), frozenset(tags), tuple(inner))
         return cls
 
     return keep
@@ -73,6 +86,20 @@ def entry(name: str) -> Entry:
     if name not in _entries:
         raise UnknownSelector(f"no selector named {name!r}; known: {', '.join(sorted(_entries))}")
     return _entries[name]
+
+
+def entry_of(cls: type) -> Entry | None:
+    """The entry under which `cls` is registered; None if it is not."""
+    _load_plugins()
+    return next((found for found in _entries.values() if found.cls is cls), None)
+
+
+def has(selector: Selector, tag: str) -> bool:
+    """Whether `selector`, with its parameters, can do what `tag` says: itself, or all selectors that it names."""
+    found = entry_of(type(selector))
+    if found is None or tag in found.tags:
+        return found is not None
+    return bool(found.inner) and all(has(create(getattr(selector, field)), tag) for field in found.inner)
 
 
 def create(name: str, **params: Any) -> Selector:

@@ -31,8 +31,8 @@ def thin(pool: Pool, rows: int, rng: np.random.Generator, *, groups: int = 0) ->
 
 
 def _stratified(pool: Pool, rows: int, rng: np.random.Generator, groups: int) -> IntArray:
-    from selection.kernels.boundary import fit_quotas
     from selection.kernels.kmeans import kmeans
+    from selection.kernels.quotas import fit_quotas
 
     candidates = pool.candidates
     own = kmeans(pool.features, groups, rng, iterations=0).assigned[candidates]

@@ -20,7 +20,7 @@ from torch import nn
 from backend.adapters.backbone import Network
 from backend.adapters.decode import decode
 from backend.core.errors import BackboneError, BadImage, UserError
-from selection.proxy.head import LinearHead
+from selection.proxy.heads.linear import LinearHead
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT = 1

@@ -58,7 +58,7 @@ def set_linear_head(model: Classifier, features: np.ndarray[Any, Any], labels: n
     The temperature is folded in, so that the first gradients of the backbone are those of a calibrated head: a head
     that fits a hundred labels perfectly would send none.
     """
-    from selection.proxy.head import fit_linear
+    from selection.proxy.heads.linear import fit_linear
 
     head = fit_linear(features, labels, model.head.out_features, seed=seed).head
     bias = np.where(np.isfinite(head.bias), head.bias, head.bias[np.isfinite(head.bias)].min() - 1.0)

@@ -97,12 +97,13 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def _heads(text: str) -> Any:
-    from selection.proxy.learn import KINDS
+    from selection.proxy.heads import register as heads
 
+    known = [*heads.names(), "auto"]
     found = _names(text)
-    unknown = sorted(set(found) - set(KINDS))
+    unknown = sorted(set(found) - set(known))
     if unknown or not found:
-        raise BadSetting(f"no head {', '.join(unknown) or repr(text)}; known: {', '.join(KINDS)}")
+        raise BadSetting(f"no head {', '.join(unknown) or repr(text)}; known: {', '.join(known)}")
     return tuple(dict.fromkeys(found))
 
 

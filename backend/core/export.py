@@ -18,7 +18,7 @@ from backend.core.services import Services
 from backend.core.training import FeatureSet
 
 if TYPE_CHECKING:
-    from selection.proxy.head import LinearHead
+    from selection.proxy.heads.linear import LinearHead
 
 MANY = 1_000_000  # rankings: all of them
 

@@ -51,7 +51,7 @@ def _staged(strategy: Strategy, pool: selection.Pool, batch: int, budget: int, s
     the whole head were going to be labeled.
     """
     selector = selection.create(strategy.name, **strategy.params)
-    if budget <= batch or "prefix" in selection.entry(strategy.name).tags:
+    if budget <= batch or selection.has(selector, "prefix"):
         return selection.rank(selector, pool, budget, seed=seed, horizon=max(budget, 1))
     first = selection.rank(selector, pool, batch, seed=seed, horizon=batch)
     labels = pool.labels.copy()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from backend.core.domain import FeatureTable
 from selection.kernels.graph import SparseGraph
-from selection.proxy.learn import Kind, Learned, learn
+from selection.proxy.learn import Learned, learn
 
 MOST_ROWS = 200_000  # exact neighbours of more rows take minutes on a few cores: the linear head alone serves there
 NEW_SHARE = 0.1
@@ -50,7 +50,7 @@ class Pools:
         n_classes: int,
         *,
         seed: int,
-        kind: Kind = "auto",
+        kind: str = "auto",
     ) -> Learned:
         """Train on labels (n,) of the table's rows (below 0: not trained on); probabilities of all rows.
 
@@ -79,7 +79,7 @@ def _serves(pool: Prepared, table: FeatureTable, labels: NDArray[np.int64]) -> b
 
 def _prepare(version: int, table: FeatureTable) -> Prepared:
     from selection.kernels.graph import knn_graph
-    from selection.proxy.head import moments
+    from selection.proxy.heads.linear import moments
 
     graph = knn_graph(table.vectors) if len(table.task_ids) <= MOST_ROWS else None
     return Prepared(version, table.task_ids, graph, moments(table.vectors))
@@ -87,7 +87,7 @@ def _prepare(version: int, table: FeatureTable) -> Prepared:
 
 def _attached(pool: Prepared, learned: Learned, features: NDArray[np.float16]) -> NDArray[np.float32]:
     """Probabilities of rows outside the graph (m, d): their neighbours' weighted mean, the linear head's where none."""
-    from selection.proxy.head import probabilities
+    from selection.proxy.heads.linear import probabilities
 
     linear = probabilities(learned.head, features)
     if pool.graph is None:

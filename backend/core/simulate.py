@@ -25,7 +25,7 @@ from backend.core.ordering import order_rows
 from backend.core.pools import Pools
 from backend.core.presets import Preset, preset
 from backend.core.training import Method
-from selection.proxy.learn import Kind, Learned
+from selection.proxy.learn import Learned
 from selection.proxy.renewal import Evidence, advise, measure
 
 BASE = "random"
@@ -68,7 +68,7 @@ class Plan:
     strategies: tuple[str, ...]
     stops: tuple[int, ...]
     seeds: tuple[int, ...]
-    heads: tuple[Kind, ...] = ("auto",)
+    heads: tuple[str, ...] = ("auto",)
     further: tuple[int, ...] = ()
     test_share: float = 0.2
 
@@ -80,12 +80,12 @@ class Plan:
             raise BadSetting("a simulation needs a seed, a head, and a test share between 0 and 1")
 
     @property
-    def arms(self) -> tuple[tuple[Preset, Kind], ...]:
+    def arms(self) -> tuple[tuple[Preset, str], ...]:
         """Random first: all others are compared with it, under the first head."""
         names = (BASE, *(name for name in dict.fromkeys(self.strategies) if name != BASE))
         return tuple((preset(name), head) for name in names for head in self.heads)
 
-    def stops_of(self, strategy: str, head: Kind) -> tuple[int, ...]:
+    def stops_of(self, strategy: str, head: str) -> tuple[int, ...]:
         """The stops of one arm; the base, random under the first head, may go on longer."""
         return (*self.stops, *self.further) if (strategy, head) == (BASE, self.heads[0]) else self.stops
 
@@ -95,7 +95,7 @@ class Run:
     """One strategy on one draw: accuracy after each stop, and what happened to its features."""
 
     strategy: str
-    head: Kind
+    head: str
     seed: int
     accuracy: tuple[float, ...]
     seconds: float
@@ -145,7 +145,7 @@ class _Replay:
     truth: Truth
     plan: Plan
     preset: Preset
-    head: Kind
+    head: str
     seed: int
     test: NDArray[np.bool_]
     pools: Pools
@@ -226,7 +226,7 @@ def steady(rounds: int, batch: int) -> tuple[int, ...]:
     return tuple(batch * number for number in range(1, rounds + 1))
 
 
-def bundle(runs: Sequence[Run], strategy: str, head: Kind) -> NDArray[np.float64]:
+def bundle(runs: Sequence[Run], strategy: str, head: str) -> NDArray[np.float64]:
     """Accuracy (s, r) of one arm, a row a seed in ascending order."""
     chosen = sorted((run for run in runs if (run.strategy, run.head) == (strategy, head)), key=lambda run: run.seed)
     return np.array([run.accuracy for run in chosen])

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from backend.core.curves import ENOUGH, Comparison, Interval, compare
 from backend.core.presets import preset
 from backend.core.simulate import BASE, Plan, Run, bundle
-from selection.proxy.learn import Kind
 
 
 def report(plan: Plan, runs: Sequence[Run], *, target: float | None = None) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def report(plan: Plan, runs: Sequence[Run], *, target: float | None = None) -> d
     }
 
 
-def label(plan: Plan, strategy: str, head: Kind) -> str:
+def label(plan: Plan, strategy: str, head: str) -> str:
     """The strategy's name, with the head where there are several."""
     return strategy if len(plan.heads) == 1 else f"{strategy}, {head} head"
 
@@ -59,11 +58,11 @@ def notes(plan: Plan) -> list[str]:
     return out
 
 
-def _arms(plan: Plan) -> list[tuple[str, Kind]]:
+def _arms(plan: Plan) -> list[tuple[str, str]]:
     return [(item.name, head) for item, head in plan.arms]
 
 
-def _arm(plan: Plan, runs: Sequence[Run], arm: tuple[str, Kind], found: Comparison) -> dict[str, Any]:
+def _arm(plan: Plan, runs: Sequence[Run], arm: tuple[str, str], found: Comparison) -> dict[str, Any]:
     mine = [run for run in runs if (run.strategy, run.head) == arm]
     return {
         "name": label(plan, *arm),

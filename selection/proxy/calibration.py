@@ -55,6 +55,17 @@ def softmax(logits: Float64) -> Float64:
     return out
 
 
+def log_softmax(logits: NDArray[np.floating]) -> Float64:
+    """Rows of logits (m, c) to log probabilities; rows with NaN (labels that were never held out) stay NaN."""
+    from scipy.special import log_softmax as of_rows
+
+    out: Float64 = np.full(logits.shape, np.nan)
+    known = ~np.isnan(logits).any(axis=1)
+    if known.any():
+        out[known] = of_rows(logits[known], axis=1)
+    return out
+
+
 def log_loss(probs: Float64, labels: IntArray) -> float:
     """Mean of -ln p(true class), p floored at 1e-12; 0.0 for no rows."""
     if len(labels) == 0:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import BadParameter, FloatArray, IntArray
 from selection.kernels.graph import SparseGraph
-from selection.proxy.blend import blend_weights, pool_logs, prior_weights
-from selection.proxy.calibration import NO_FOLD, fit_temperature, softmax
-from selection.proxy.head import HeadFit, LinearHead, fit_linear, moments, probabilities
-from selection.proxy.mlp import fit_mlp
+from selection.proxy.calibration import NO_FOLD, fit_temperature, log_softmax, softmax
+from selection.proxy.heads import register as heads
+from selection.proxy.heads.blend import PRIOR_WEIGHTS, blend_weights, pool_logs, prior_weights
+from selection.proxy.heads.linear import LinearHead, fit_linear, moments
+from selection.proxy.heads.register import Training, View
 from selection.proxy.report import HeadReport, judge
-from selection.proxy.smooth import fit_smooth
-from selection.proxy.spread import fit_spread
 
-Kind = Literal["linear", "mlp", "spread", "smooth", "auto"]
-KINDS: tuple[str, ...] = get_args(Kind)
-POOLED = ("linear", "spread", "smooth")
-"""What `auto` pools."""
 NEGLIGIBLE = 0.01
 """Weight below which, with so many labels, `spread` is not worth its time (about 400 labels a class)."""
 Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -37,22 +30,12 @@ class Learned:
     head: LinearHead
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _View:
-    """One head's answer: (n, c) of the pool, (m, c) log probabilities of held-out labels (NaN: not held out)."""
-
-    probs: NDArray[np.float32]
-    out_of_fold: NDArray[np.float64]
-    temperature: float
-    unreached: int = 0
-
-
 def learn(
     features: FloatArray,
     labels: IntArray,
     n_classes: int,
     *,
-    kind: Kind = "linear",
+    kind: str = "linear",
     graph: SparseGraph | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -79,36 +62,13 @@ def learn(
     seen = len(np.unique(labels[rows]))
     if seen < 2 or (kind == "auto" and graph is None):
         kind = "linear"  # nothing to tell apart, or nothing to spread on
-
-    def linear() -> _View:
-        return _View(probabilities(fit.head, features, device), _log_probs(fit), fit.head.temperature)
-
-    def spread() -> _View:
-        assert graph is not None
-        found = fit_spread(graph, rows, labels[rows], fit.folds, n_classes)
-        return _View(found.probs, found.out_of_fold, 1.0, int((~found.reached).sum()))
-
-    def smooth() -> _View:
-        assert graph is not None
-        probs, found = fit_smooth(graph, rows, labels[rows], n_classes, seed=seed, device=device)
-        return _View(probs, _log_probs(found), found.head.temperature)
-
-    def mlp() -> _View:
-        probs, logits, temperature = fit_mlp(
-            features, rows, labels[rows], fit.folds, n_classes, seed=seed, mean=mean, scale=scale, device=device
-        )
-        return _View(probs, _log_softmax(logits / temperature), temperature)
-
-    makers: dict[str, Callable[[], _View]] = {"linear": linear, "spread": spread, "smooth": smooth, "mlp": mlp}
+    training = Training(features, rows, labels[rows], n_classes, fit, mean, scale, graph, seed, device)
     judged = fit.folds != NO_FOLD
     truth = labels[rows][judged]
     if kind == "auto":
-        usual = dict(zip(POOLED, prior_weights(POOLED, len(rows) / seen), strict=True))
-        view, weights = _blend(
-            {k: makers[k]() for k in POOLED if usual[k] > NEGLIGIBLE or k != "spread"}, judged, truth, len(rows) / seen
-        )
+        view, weights = _pooled(training, judged, truth, len(rows) / seen)
     else:
-        view, weights = makers[kind](), {kind: 1.0}
+        view, weights = heads.entry(kind).fit(training), {kind: 1.0}
     report = judge(
         kind,
         np.exp(view.out_of_fold[judged]),
@@ -121,28 +81,28 @@ def learn(
     return Learned(view.probs, report, fit.head)
 
 
-def _blend(
-    views: dict[str, _View], judged: NDArray[np.bool_], truth: IntArray, labels_a_class: float
-) -> tuple[_View, dict[str, float]]:
-    """Pool the views' log probabilities, then calibrate the pool."""
-    kinds = list(views)
+def _pooled(
+    training: Training, judged: NDArray[np.bool_], truth: IntArray, labels_a_class: float
+) -> tuple[View, dict[str, float]]:
+    """Pool the heads' log probabilities, then calibrate the pool."""
+    usual = dict(zip(PRIOR_WEIGHTS, prior_weights(list(PRIOR_WEIGHTS), labels_a_class), strict=True))
+    kinds = [k for k in usual if usual[k] > NEGLIGIBLE or k != "spread"]
+    views = {k: heads.entry(k).fit(training) for k in kinds}
     held_out = [views[k].out_of_fold[judged] for k in kinds]
     weights = blend_weights(held_out, truth, prior_weights(kinds, labels_a_class))
     pooled = pool_logs(held_out, weights)
     temperature, _ = fit_temperature(pooled, truth)
     out_of_fold = np.full(views[kinds[0]].out_of_fold.shape, np.nan)
-    out_of_fold[judged] = _log_softmax(pooled / temperature)
+    out_of_fold[judged] = log_softmax(pooled / temperature)
     with np.errstate(divide="ignore"):
         logs = pool_logs([np.log(views[k].probs) for k in kinds], weights) / temperature
     probs = softmax(logs).astype(np.float32)
     unreached = max(view.unreached for view in views.values())
-    return _View(probs, out_of_fold, temperature, unreached), dict(zip(kinds, weights.tolist(), strict=True))
+    return View(probs, out_of_fold, temperature, unreached), dict(zip(kinds, weights.tolist(), strict=True))
 
 
 def _check(features: FloatArray, labels: IntArray, n_classes: int, kind: str, graph: SparseGraph | None) -> None:
-    if kind not in KINDS:
-        raise BadParameter(f"no head of kind {kind!r}; known: {', '.join(KINDS)}")
-    if kind in ("spread", "smooth") and graph is None:
+    if kind != "auto" and heads.entry(kind).needs_graph and graph is None:
         raise BadParameter(f"{kind} needs the pool's graph; hand over graph=knn_graph(features)")
     if graph is not None and len(graph) != len(features):
         raise BadParameter(f"the graph has {len(graph)} rows and the pool {len(features)}; build it of this pool")
@@ -156,18 +116,3 @@ def _distinct(features: FloatArray, labels: IntArray, given: IntArray) -> IntArr
     for row in given:
         first.setdefault((int(labels[row]), features[row].tobytes()), int(row))
     return np.array(list(first.values()), np.int64)
-
-
-def _log_probs(fit: HeadFit) -> NDArray[np.float64]:
-    return _log_softmax(fit.out_of_fold / fit.head.temperature)
-
-
-def _log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Row-wise; NaN rows (never held out) stay NaN."""
-    from scipy.special import log_softmax
-
-    out = np.full(logits.shape, np.nan)
-    known = ~np.isnan(logits).any(axis=1)
-    if known.any():
-        out[known] = log_softmax(logits[known], axis=1)
-    return out

@@ -20,7 +20,7 @@ RATE = 0.5 * 0.1**2
 def push_apart(features: FloatArray, labels: IntArray, mean: Float64, scale: Float64, *, reach: float = 0.6) -> Float64:
     """Shift each class as a whole, away from every class whose ball it overlaps; returns (n, d) float64.
 
-    features (n, d), labels (n,) of labeled rows; mean, scale (d,) of the pool (`selection.proxy.head.moments`).
+    features (n, d), labels (n,) of labeled rows; mean, scale (d,) of the pool (`selection.proxy.heads.linear.moments`).
     A class's ball has radius `reach` times the root of its summed variance; the overlap of two balls drives both
     apart along the line of their means. At most six steps, fewer once the shifts have halved.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
-from selection.proxy.head import moments
+from selection.proxy.heads.linear import moments
 from selection.proxy.logme import logme
 from selection.proxy.ped import logme_ped
 

@@ -11,7 +11,7 @@ from selection.contract import BadParameter, Pool, Ranking, Selector, Sorts
 from selection.registry import create_for, register
 
 
-@register("auto", tags={"conditions"})
+@register("auto", tags={"conditions"}, inner=("cold", "warm"))
 @dataclass(frozen=True)
 class Auto:
     """Images that cover the pool's graph until every seen class has twenty labels, then those the head is torn about.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -21,9 +20,6 @@ class Random:
     generators", OOPSLA 2014) of one number drawn from `rng` and the row, so each row's place among the others depends
     on nothing else. Features, labels and probabilities are not read. Cost O(n log n).
     """
-
-    blind: ClassVar[bool] = True
-    """Reads no features, so rows set aside by `selection.rank()` do not shift the others."""
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
         """Scores are the hashes as numbers in [0, 1), ascending."""

@@ -32,7 +32,7 @@ from backend.core.domain import Embedded
 from backend.core.errors import BackboneError, UserError
 from backend.core.export import package
 from scripts.digits import digits
-from selection.proxy.head import LinearHead, probabilities
+from selection.proxy.heads.linear import LinearHead, probabilities
 from tests.backend.world import LS_ID, NAMES, World
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from selection import SKIPPED, BadParameter, Pool, create
-from selection.kernels.attraction import Descent, UnitRows, _gradient_parts, fit_centroids
-from selection.strategies.activeft import ActiveFT, _one_chunk
+from selection.strategies.activeft.attraction import Descent, UnitRows, _gradient_parts, fit_centroids
+from selection.strategies.activeft.selector import ActiveFT, _one_chunk
 
 GOLDEN = {
     0: (

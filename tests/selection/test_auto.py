@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selection import BadParameter, Pool, create, rank
+from selection import BadParameter, Pool, create, has, rank
 
 
 def a_pool(counts, probs=True):
@@ -46,3 +46,9 @@ def test_warm_it_ranks_all_by_uncertainty_and_cold_a_head():
 def test_it_cannot_contain_itself():
     with pytest.raises(BadParameter, match="other selectors"):
         create("auto", cold="auto")
+
+
+def test_it_gives_the_head_of_a_larger_budget_where_both_of_its_selectors_do():
+    assert has(create("auto"), "prefix")
+    assert not has(create("auto", cold="typiclust"), "prefix")
+    assert not has(create("diverse"), "prefix")

@@ -5,8 +5,9 @@ import pytest
 
 from selection import SKIPPED, BadParameter, Pool, create
 from selection.kernels.blocks import block_bytes
-from selection.kernels.boundary import Members, allot, dense_first, fit_quotas, two_nearest
-from selection.strategies.bilaf import BiLAF, _dense_part, pick_all
+from selection.kernels.quotas import fit_quotas
+from selection.strategies.bilaf.boundary import Members, allot, dense_first, two_nearest
+from selection.strategies.bilaf.selector import BiLAF, _dense_part, pick_all
 
 OFFICIAL = [0, 95, 70, 145, 20, 1, 21, 376, 56, 351, 2, 317, 197, 7, 97, 3, 388, 368, 268, 163, 4, 339, 354, 234, 384]
 CORRECTED = [0, 95, 70, 60, 20, 1, 21, 376, 56, 351, 2, 317, 197, 7, 97, 3, 388, 368, 183, 78, 4, 19, 354, 234, 299]
@@ -43,9 +44,9 @@ def test_large_classes_are_decided_as_in_double_precision(seed: int, monkeypatch
     quick = picks(BiLAF(), x, cores, 120, labels)
     with block_bytes(1 << 15):
         assert quick == picks(BiLAF(), x, cores, 120, labels)
-    monkeypatch.setattr("selection.strategies.bilaf.HELD", 0)  # in blocks, without a matrix
+    monkeypatch.setattr("selection.strategies.bilaf.selector.HELD", 0)  # in blocks, without a matrix
     assert quick == picks(BiLAF(), x, cores, 120, labels)
-    monkeypatch.setattr("selection.strategies.bilaf.LARGE", 10_000)
+    monkeypatch.setattr("selection.strategies.bilaf.selector.LARGE", 10_000)
     assert quick == picks(BiLAF(), x, cores, 120, labels)
 
 

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from selection import SKIPPED, BadParameter, Pool, create
-from selection.kernels import levels
-from selection.kernels.diffusion import Reach, cover_mass, diffuse
 from selection.kernels.graph import knn_graph
-from selection.kernels.levels import Walk, level_of, level_sizes
-from selection.strategies.graphcover import GraphCover
+from selection.strategies.graphcover import GraphCover, levels
+from selection.strategies.graphcover.diffusion import Reach, cover_mass, diffuse
+from selection.strategies.graphcover.levels import Walk, level_of, level_sizes
 
 
 def draw(n: int = 150, d: int = 8) -> np.ndarray:
@@ -69,7 +68,7 @@ def test_a_walk_that_keeps_a_few_entries_is_the_definitions(keep: int) -> None:
 
 def test_where_masses_shrink_a_walk_still_keeps_its_largest_entries() -> None:
     """No row may be taken for complete because few of its entries reach what was kept one step before."""
-    from selection.kernels.walking import step_rows
+    from selection.strategies.graphcover.walking import step_rows
 
     rng = np.random.default_rng(1)
     n, m, keep = 40, 8, 8
@@ -99,7 +98,7 @@ def test_of_equal_masses_the_lowest_rows_are_kept() -> None:
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from selection.kernels import diffusion
+    from selection.strategies.graphcover import diffusion
 
     graph = knn_graph(draw(), k=6)
     one = diffuse(graph, 0.9, 6, 12)

@@ -6,10 +6,9 @@ import torch
 from scipy.spatial.distance import cdist
 
 from selection import SKIPPED, BadParameter, Pool, create
-from selection.kernels.balls import Balls
 from selection.kernels.top import shortlists
-from selection.strategies import probcover
 from selection.strategies.probcover import ProbCover
+from selection.strategies.probcover.balls import Balls
 from selection.strategies.random import hash_rows
 
 GOLDEN = [(17, 80), (34, 77), (0, 76), (68, 76), (51, 47), (6, 6), (16, 5), (21, 5), (36, 5), (61, 5)]
@@ -64,7 +63,7 @@ def test_the_first_picks_and_gains_are_the_published_codes() -> None:
 def test_picks_are_those_of_the_explicit_graph_through_several_radii(
     covered: list[int], d: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probcover, "_KEPT", kept)
+    monkeypatch.setattr("selection.strategies.probcover.selector._KEPT", kept)
     rng = np.random.default_rng(d)
     x = (rng.normal(size=(12, d))[rng.integers(12, size=260)] + rng.normal(size=(260, d)) * 0.4).astype(np.float32)
     rows = ProbCover(delta=0.6).select(pool_of(x, covered), 120, np.random.default_rng(0)).rows

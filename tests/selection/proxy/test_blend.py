@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from selection.proxy.blend import blend_weights, pool_logs, prior_weights
+from selection.proxy.heads.blend import blend_weights, pool_logs, prior_weights
 
 KINDS = ["linear", "spread", "smooth"]
 

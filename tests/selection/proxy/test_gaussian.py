@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from selection.proxy.gaussian import SHRINK, Gaussians
+from selection.proxy.heads.gaussian import SHRINK, Gaussians
 from tests.selection.proxy.blobs import blobs
 
 

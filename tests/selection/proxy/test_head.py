@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from selection import BadParameter, BadVector
-from selection.proxy.head import LinearHead, fit_linear, moments, probabilities
+from selection.proxy.heads.linear import LinearHead, fit_linear, moments, probabilities
 from tests.selection.proxy.blobs import blobs
 
 
@@ -112,15 +112,6 @@ def test_the_same_seed_gives_the_same_head_and_global_randomness_is_left_alone()
     assert (np.random.get_state()[1] == before).all()
 
 
-def test_a_head_survives_the_way_through_arrays():
-    features, labels = blobs(n=80)
-    head = fit_linear(features, labels, 5, seed=0).head
-    again = LinearHead.from_arrays(head.to_arrays())
-    assert (probabilities(again, features) == probabilities(head, features)).all()
-    with pytest.raises(BadParameter, match="bias"):
-        LinearHead.from_arrays({"weight": head.weight, "temperature": np.ones(1)})
-
-
 @pytest.mark.parametrize(("labels", "n_classes"), [([0, -1], 2), ([0, 2], 2), ([0], 2), ([0, 0], 0)])
 def test_labels_out_of_range_are_refused(labels, n_classes):
     with pytest.raises(BadParameter):
@@ -137,7 +128,7 @@ def test_copies_of_rows_and_constant_features_do_not_break_the_fit():
 def test_the_short_search_of_many_labels_still_judges_all_of_them(monkeypatch):
     features, labels = blobs(n=400, d=30)
     full = fit_linear(features, labels, 4, seed=0)
-    monkeypatch.setattr("selection.proxy.head.MANY", 100)
+    monkeypatch.setattr("selection.proxy.heads.linear.MANY", 100)
     short = fit_linear(features, labels, 4, seed=0)
     assert np.isfinite(short.out_of_fold).all()
     agree = short.out_of_fold.argmax(1) == full.out_of_fold.argmax(1)

@@ -6,9 +6,9 @@ import pytest
 from selection import BadParameter
 from selection.kernels.graph import knn_graph
 from selection.proxy.calibration import NO_FOLD, stratified_folds
+from selection.proxy.heads.smooth import smoothed
+from selection.proxy.heads.spread import STEPS, _flow, fit_spread
 from selection.proxy.learn import learn
-from selection.proxy.smooth import smoothed
-from selection.proxy.spread import STEPS, _flow, fit_spread
 from tests.selection.proxy.blobs import blobs, pool_labels
 
 KINDS = ["linear", "mlp", "spread", "smooth", "auto"]
@@ -166,7 +166,7 @@ def test_many_classes_merge_folds_and_still_judge_every_label():
 
 @pytest.mark.parametrize("m", [2, 128, 129])
 def test_the_mlp_takes_every_size_of_training_set(pool, m, monkeypatch):
-    monkeypatch.setattr("selection.proxy.mlp.EPOCHS", 2)
+    monkeypatch.setattr("selection.proxy.heads.mlp.EPOCHS", 2)
     features, truth, _ = pool
     rows = np.concatenate([[np.flatnonzero(truth == 0)[0]], np.flatnonzero(truth == 1)[: m - 1]])
     assert np.isfinite(learn(features, pool_labels(truth, rows), 4, kind="mlp").probs).all()

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from selection import parameters
 from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
-from selection.kernels.balls import Balls
 from selection.kernels.blocks import blocks
 from selection.kernels.clean import require_finite
 from selection.kernels.hashing import hash_rows
 from selection.registry import register
+from selection.strategies.probcover.balls import Balls
 
 _CENTERS = 2048  # balls on which purity is measured
 _KEPT = 64  # pairs a row that are remembered; where there are more, they are found again

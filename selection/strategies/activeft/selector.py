@@ -14,7 +14,7 @@ from selection.kernels.clean import require_finite
 from selection.registry import register
 
 if TYPE_CHECKING:
-    from selection.kernels.attraction import Descent, UnitRows
+    from selection.strategies.activeft.attraction import Descent, UnitRows
 
 _ORDER_SAMPLE = 16384
 
@@ -65,7 +65,7 @@ class ActiveFT:
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:
         """Scores are cosines between a pick and the centroid that took it."""
-        from selection.kernels.attraction import UnitRows
+        from selection.strategies.activeft.attraction import UnitRows
 
         require_finite(pool)
         free = pool.labels == -1
@@ -93,7 +93,7 @@ class ActiveFT:
         return Ranking(rows, scores, Notes(len(rows), say))
 
     def _descent(self) -> Descent:
-        from selection.kernels.attraction import Descent
+        from selection.strategies.activeft.attraction import Descent
 
         return Descent(self.iterations, self.rate, self.temperature, self.balance, self.rows_per_step, self.precision)
 
@@ -107,7 +107,7 @@ def _one_chunk(
     rng: np.random.Generator,
 ) -> tuple[IntArray, NDArray[np.float64]]:
     """Rows and cosines of one chunk, in the order of the centroids that began at `start`."""
-    from selection.kernels.attraction import claim_rows, fit_centroids
+    from selection.strategies.activeft.attraction import claim_rows, fit_centroids
 
     if len(start) == int(free.sum()):  # all that is left: nothing to choose
         return np.flatnonzero(free), np.ones(len(start))

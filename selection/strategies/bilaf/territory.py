@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks
-from selection.kernels.held import in_doubt
 from selection.kernels.neighbors import smallest
+from selection.strategies.bilaf.held import in_doubt
 
 if TYPE_CHECKING:
     import torch

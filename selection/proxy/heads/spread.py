@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from selection.contract import IntArray
 from selection.kernels.graph import SparseGraph
 from selection.proxy.calibration import NO_FOLD, fit_temperature
-from selection.proxy.gaussian import Gaussians
-from selection.proxy.smooth import smoothed
+from selection.proxy.heads.gaussian import Gaussians
+from selection.proxy.heads.register import Training, View, head
+from selection.proxy.heads.smooth import smoothed
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -173,3 +174,10 @@ def _widen(held_out: Float64, judged: NDArray[np.bool_], seen: IntArray, n_class
     out[judged] = -np.inf
     out[np.ix_(judged, seen)] = log_softmax(held_out[judged], axis=1)
     return out
+
+
+@head("spread", needs_graph=True)
+def spread(training: Training) -> View:
+    """See `fit_spread`."""
+    found = fit_spread(training.pool_graph, training.rows, training.labels, training.fit.folds, training.n_classes)
+    return View(found.probs, found.out_of_fold, unreached=int((~found.reached).sum()))

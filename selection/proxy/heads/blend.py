@@ -19,11 +19,12 @@ LOG_FLOOR = np.log(1e-4)
 
 PRIOR_LABELS = (1.0, 5.0, 25.0, 100.0, 500.0)
 PRIOR_WEIGHTS: Mapping[str, tuple[float, ...]] = {
+    "linear": (0.0, 0.0, 0.0, 0.4, 0.7),
     "spread": (1.0, 0.95, 0.3, 0.1, 0.0),
     "smooth": (0.0, 0.05, 0.7, 0.5, 0.3),
-    "linear": (0.0, 0.0, 0.0, 0.4, 0.7),
 }
-"""Where weights start from, by labels a class: neighbours while labels are few, the features themselves when many."""
+"""The heads that `auto` pools, and where their weights start from by labels a class: neighbours while labels are few,
+the features themselves when there are many."""
 
 
 def prior_weights(kinds: Sequence[str], labels_a_class: float) -> Float64:

@@ -36,7 +36,7 @@ def diffuse(graph: SparseGraph, stay: float, steps: int, keep: int) -> Reach:
     """
     import torch
 
-    from selection.kernels.walking import step_rows
+    from selection.strategies.graphcover.walking import step_rows
 
     n = len(graph)
     keep = min(keep, n)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
-from selection.proxy.calibration import NO_FOLD, fit_temperature
-from selection.proxy.head import BLOCK, N_FOLDS, blocks
+from selection.proxy.calibration import NO_FOLD, fit_temperature, log_softmax
+from selection.proxy.heads.linear import BLOCK, N_FOLDS, blocks
+from selection.proxy.heads.register import Training, View, head
 
 if TYPE_CHECKING:
     import torch
@@ -95,3 +96,20 @@ def _train(inputs: torch.Tensor, targets: torch.Tensor, n_classes: int, seed: in
             optimizer.step()
             schedule.step()
     return model.eval()
+
+
+@head("mlp")
+def mlp(training: Training) -> View:
+    """See `fit_mlp`."""
+    probs, logits, temperature = fit_mlp(
+        training.features,
+        training.rows,
+        training.labels,
+        training.fit.folds,
+        training.n_classes,
+        seed=training.seed,
+        mean=training.mean,
+        scale=training.scale,
+        device=training.device,
+    )
+    return View(probs, log_softmax(logits / temperature), temperature)

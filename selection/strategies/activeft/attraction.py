@@ -21,7 +21,7 @@ _AHEAD = 16  # nearest rows remembered for each centroid before a full look is n
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """What steers the optimisation; see `selection.strategies.activeft` for the meaning of each."""
+    """What steers the optimisation; see `selection.strategies.activeft.selector` for the meaning of each."""
 
     iterations: int
     rate: float

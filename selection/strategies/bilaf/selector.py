@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from selection import parameters
 from selection.contract import BadParameter, FloatArray, IntArray, Notes, Pool, Ranking
-from selection.kernels.boundary import (
+from selection.kernels.clean import require_finite
+from selection.kernels.quotas import fit_quotas
+from selection.registry import create_for, entry, register
+from selection.strategies.bilaf.boundary import (
     Borders,
     Members,
     Territory,
     allot,
     dense_first,
-    fit_quotas,
     pick_border,
     two_nearest,
 )
-from selection.kernels.clean import require_finite
-from selection.kernels.held import HELD, Held
-from selection.kernels.territory import LARGE, Sketch, mean_errors, order_by_density
-from selection.registry import create_for, entry, register
+from selection.strategies.bilaf.held import HELD, Held
+from selection.strategies.bilaf.territory import LARGE, Sketch, mean_errors, order_by_density
 
 _SMALL = 10  # classes of fewer rows are not denoised
 Pick = tuple[int, float]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import block_rows, blocks
-from selection.kernels.held import Held
-from selection.kernels.territory import Sketch
+from selection.strategies.bilaf.held import Held
+from selection.strategies.bilaf.territory import Sketch
 
 if TYPE_CHECKING:
     import torch
@@ -151,18 +151,6 @@ def allot(budget: int, sizes: IntArray) -> IntArray:
         least = np.flatnonzero(given == given.min())
         given[least[np.argmax(share[least])]] += 1
     return given
-
-
-def fit_quotas(wanted: IntArray, room: IntArray, sizes: IntArray, budget: int) -> IntArray:
-    """Change `wanted` (c,) as little as needed: 0 <= quota <= room, sum = min(budget, room.sum())."""
-    quota: IntArray = np.clip(wanted, 0, room)
-    budget = min(budget, int(room.sum()))
-    while quota.sum() > budget:
-        quota[int(np.argmax(quota))] -= 1
-    while quota.sum() < budget:  # D'Hondt among the classes that have room
-        claim = np.where(quota < room, sizes / (quota + 1), -1.0)
-        quota[int(np.argmax(claim))] += 1
-    return quota
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Its strength and its temperature are chosen out of fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import BadParameter, BadVector, FloatArray, IntArray
-from selection.proxy.calibration import NO_FOLD, fit_temperature, stratified_folds
+from selection.proxy.calibration import NO_FOLD, fit_temperature, log_softmax, stratified_folds
+from selection.proxy.heads.register import Training, View, head
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from selection.proxy.solver import Problems
+    from selection.proxy.heads.solver import Problems
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -46,22 +47,6 @@ class LinearHead:
     bias: Float32
     temperature: float
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays, ready for safetensors."""
-        return {"weight": self.weight, "bias": self.bias, "temperature": np.array([self.temperature], np.float64)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LinearHead:
-        """Back from `to_arrays`; raises `BadParameter` when an array is missing."""
-        missing = {"weight", "bias", "temperature"} - set(arrays)
-        if missing:
-            raise BadParameter(f"a linear head needs the arrays {', '.join(sorted(missing))}; train it again")
-        return cls(
-            np.asarray(arrays["weight"], np.float32),
-            np.asarray(arrays["bias"], np.float32),
-            float(np.asarray(arrays["temperature"]).reshape(-1)[0]),
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadFit:
@@ -75,6 +60,11 @@ class HeadFit:
     out_of_fold: Float64
     folds: IntArray
     l2: float
+
+    @property
+    def log_probs(self) -> Float64:
+        """(m, c) calibrated log probabilities of held-out labels; NaN where not held out."""
+        return log_softmax(self.out_of_fold / self.head.temperature)
 
 
 def blocks(features: FloatArray, device: str = "cpu") -> Iterator[tuple[int, Tensor]]:
@@ -179,6 +169,13 @@ def probabilities(head: LinearHead, features: FloatArray, device: str = "cpu") -
     return out
 
 
+@head("linear")
+def linear(training: Training) -> View:
+    """The fit that every training begins with."""
+    fit = training.fit
+    return View(probabilities(fit.head, training.features, training.device), fit.log_probs, fit.head.temperature)
+
+
 def _check(features: FloatArray, labels: IntArray, n_classes: int) -> None:
     if n_classes < 1:
         raise BadParameter(f"n_classes must be at least 1, got {n_classes}")
@@ -197,7 +194,7 @@ def _rotate(
     """Standardise and turn the rows into their own span; also the map from span weights back to (d, c) weights."""
     import torch
 
-    from selection.proxy.solver import Problems
+    from selection.proxy.heads.solver import Problems
 
     m, d = features.shape
     rows = torch.cat([block for _, block in blocks(features, device)])
@@ -262,7 +259,7 @@ def _walk(
     """From strong to weak, each fit starting from the last, until `patience` steps bring no gain."""
     import torch
 
-    from selection.proxy.solver import solve
+    from selection.proxy.heads.solver import solve
 
     (m, r), n_folds = problems.inputs.shape, problems.masks.shape[1]
     judged = (folds != NO_FOLD) & (folds < n_folds)
@@ -289,7 +286,7 @@ def _walk(
 
 def _final(problems: Problems, choice: _Choice) -> Float64:
     """The fit on all labels, (r + 1, c), starting from the folds' mean."""
-    from selection.proxy.solver import solve
+    from selection.proxy.heads.solver import solve
 
     everything = replace(problems, masks=problems.masks.new_ones((len(problems.masks), 1)))
     start = choice.weights.mean(1, keepdim=True)

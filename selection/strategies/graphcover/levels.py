@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from selection.contract import FloatArray, IntArray
 from selection.kernels.blocks import blocks
 from selection.kernels.cosine import nearest_by_cosine
-from selection.kernels.diffusion import Reach, diffuse
 from selection.kernels.graph import Projection, knn_graph
 from selection.kernels.hashing import hash_rows
+from selection.strategies.graphcover.diffusion import Reach, diffuse
 
 FIRST = 16  # rows that the coarsest sample serves: where each reaches `keep` others, so many reach all of it
 GROWTH = 4

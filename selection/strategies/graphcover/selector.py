@@ -64,8 +64,8 @@ class GraphCover:
 
     def _cover(self, pool: Pool, budget: int) -> tuple[IntArray, NDArray[np.float64], IntArray]:
         """The picks, the mass that each adds, and how many rows it reaches better than all before it: (k,) each."""
-        from selection.kernels.diffusion import cover_mass
-        from selection.kernels.levels import Walk, level_of, level_sizes
+        from selection.strategies.graphcover.diffusion import cover_mass
+        from selection.strategies.graphcover.levels import Walk, level_of, level_sizes
 
         walk = Walk(self.neighbors, self.dims, self.alpha, self.steps, self.keep, self.device)
         n = len(pool)

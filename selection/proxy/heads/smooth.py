@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from selection.contract import IntArray
 from selection.kernels.graph import SparseGraph
-from selection.proxy.head import HeadFit, fit_linear, probabilities
+from selection.proxy.heads.linear import HeadFit, fit_linear, probabilities
+from selection.proxy.heads.register import Training, View, head
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -54,3 +55,17 @@ def fit_smooth(
     features, mean, scale = _prepared(graph)
     fit = fit_linear(features[rows], labels, n_classes, seed=seed, mean=mean, scale=scale, device=device)
     return probabilities(fit.head, features, device), fit
+
+
+@head("smooth", needs_graph=True)
+def smooth(training: Training) -> View:
+    """See `fit_smooth`."""
+    probs, fit = fit_smooth(
+        training.pool_graph,
+        training.rows,
+        training.labels,
+        training.n_classes,
+        seed=training.seed,
+        device=training.device,
+    )
+    return View(probs, fit.log_probs, fit.head.temperature)
