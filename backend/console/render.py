@@ -51,6 +51,8 @@ def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
         ("workers", _workers(item)),
     ]
     lines += [("job", _job(job)) for job in item.jobs]
+    if item.healed:
+        lines.append(("mended", escape(wording.healed(item.healed, item.at))))
     if item.problem:
         lines.append(("problem", f"[red]the newest order is not live: {escape(item.problem.reason)}[/]"))
     return lines
@@ -76,7 +78,8 @@ def _classes(item: ProjectStatus) -> str:
 
 def _live(item: ProjectStatus) -> str:
     if item.live is None:
-        return "none yet"
+        done = item.embedded and not item.open and not item.pending
+        return "none: no image is left to label" if done else "none yet"
     live = item.live
     return f"ranking {live.id}, {duration(live.age)} old, {live.remaining} of {live.size} tasks left ({live.version})"
 

@@ -39,6 +39,8 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     stages.done("learn")
     picks = _order(services, project, table, labels, trained)
     stages.done("rank")
+    if _forget_deleted(services, project, picks):
+        return cycle(services, project_id, reason)
     ranking = services.rankings.add(
         project_id,
         strategy=project.strategy,
@@ -57,7 +59,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     stages.done("store")
     published: dict[str, float] = {}
     try:
-        published = publish.publish(services, project_id, ranking)
+        published = publish.publish(services, project_id)
     except (LabelStudioError, publish.NotPublished) as error:  # what is learnt is kept; publishing is due, and retried
         log.warning("the ranking could not be published yet", project=project_id, error=str(error))
     log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
@@ -67,6 +69,15 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
         services.jobs.submit("consider", key=f"consider:{project_id}", project=project_id)
     due.nudge(services, services.projects.get(project_id))
     return ranking
+
+
+def _forget_deleted(services: Services, project: Project, picks: Sequence[Pick]) -> bool:
+    """Drop the features of picks whose tasks are deleted; a worker may have stored them after the deletion."""
+    ids = [pick.task_id for pick in picks]
+    gone = sorted(set(ids) - {task.id for task in services.tasks.list(project.id, ids=ids, limit=max(len(ids), 1))})
+    if gone:
+        services.features.remove(project.id, project.features_version, gone)
+    return bool(gone)
 
 
 def _order(

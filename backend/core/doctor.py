@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from backend.core import wording
 from backend.core.connect import CONNECTED
-from backend.core.domain import Project, RemoteBackend, RemoteProject
+from backend.core.domain import Project, Publication, RemoteBackend, RemoteProject
 from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
-from backend.core.publish import SAMPLING
+from backend.core.heal import damage
+from backend.core.publish import serves
 from backend.core.services import Services
+from backend.core.status import healed
 from backend.core.sync import SECRET_HEADER
 
 Level = Literal["ok", "warn", "fail"]
 BOTH = "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false (both are needed)"
+RECENT = 86_400.0  # seconds for which something that was mended is worth a warning
 BLOCKED = ("reserved network address", "reserved ip", "local ip", "ssrf")
 
 
@@ -166,11 +170,25 @@ def _queue(services: Services, name: str, project: Project, remote: RemoteProjec
         why = f": {newest[0].reason}" if newest else ""
         cure = "wait for the first ranking; `labelqueue status` shows how far it is"
         yield Finding("warn", f"{name}: no ranking is live yet{why}", cure)
-    elif (remote.sampling, remote.model_version) != (SAMPLING, live.model_version):
+    elif not serves(remote, live):
         fact = f"{name}: the queue is not ours: sampling {remote.sampling!r}, model version {remote.model_version!r}"
         yield Finding("fail", fact, "the next look sets it again; do not save Annotation settings from an old page")
     else:
-        yield Finding("ok", f"{name}: Label Studio serves our order ({live.model_version})")
+        yield _whole(services, name, project, live)
+    mended = healed(services, project)
+    if mended is not None and services.clock.now() - mended.at < RECENT:
+        cure = "the queue is made of predictions: delete none of ours, and import none under the name of ours"
+        yield Finding("warn", f"{name}: {wording.healed(mended, services.clock.now())}", cure)
+
+
+def _whole(services: Services, name: str, project: Project, live: Publication) -> Finding:
+    try:
+        wrong = damage(services, project, live)
+    except LabelStudioError as error:
+        return Finding("fail", f"{name}: {error}", "see that Label Studio answers")
+    if wrong:
+        return Finding("fail", f"{name}: the order is damaged: {wrong}", "the next look publishes it again")
+    return Finding("ok", f"{name}: Label Studio serves our order ({live.model_version})")
 
 
 def _tasks(services: Services, name: str, project: Project) -> Iterator[Finding]:

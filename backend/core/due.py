@@ -41,10 +41,10 @@ def nudge(services: Services, project: Project) -> None:
 
 def learning_due(services: Services, project: Project, counts: Counts, ranking: Ranking | None) -> str | None:
     """Why a learning round should run now, in words; None if it should not."""
-    if counts.embedded == 0 or counts.labeled + counts.skipped >= counts.tasks - counts.failed:
+    if counts.open == 0:
         return None  # nothing to choose from
     if ranking is None:
-        ready = counts.pending == 0 or counts.embedded >= max(project.horizon, 1000)
+        ready = counts.pending == 0 or counts.open >= max(project.horizon, 1000)
         return "first ranking" if ready else None
     if ranking.features_version != project.features_version:
         return "renewed features" if counts.pending == 0 else None
@@ -58,18 +58,21 @@ def learning_due(services: Services, project: Project, counts: Counts, ranking: 
     new = counts.embedded - ranking.embedded
     if new > 0 and (counts.pending == 0 or new * 4 >= ranking.embedded):
         return f"{new} new tasks"
-    if changed and _runs_low(services, project, ranking, counts):
+    if _runs_low(services, project, ranking, counts, changed):
         return "the queue runs low"
     return None
 
 
-def _runs_low(services: Services, project: Project, ranking: Ranking, counts: Counts) -> bool:
-    """Whether fewer than a fifth of the head is left though there are more tasks to serve."""
+def _runs_low(services: Services, project: Project, ranking: Ranking, counts: Counts, changed: int) -> bool:
+    """Whether fewer than a fifth of the head is left though there are more tasks to serve.
+
+    Without a changed label or a pick that is gone, the next ranking would be this one again.
+    """
     picks = [pick.task_id for pick in ranking.picks]
-    tasks = services.tasks.list(project.id, ids=picks, limit=len(picks))
-    left = sum(task.label is None and not task.skipped for task in tasks)
-    unlabeled = counts.embedded - counts.labeled - counts.skipped
-    return left < unlabeled and left * 5 < len(picks)
+    tasks = services.tasks.list(project.id, ids=picks, limit=max(len(picks), 1))
+    left = [task for task in tasks if task.label is None and not task.skipped]
+    more = counts.open > sum(task.state == "embedded" for task in left)
+    return more and len(left) * 5 < len(picks) and (changed > 0 or len(tasks) < len(picks))
 
 
 def _is_live(services: Services, ranking: Ranking) -> bool:

@@ -48,6 +48,14 @@ class LabelStudioRefused(LabelStudioError):
         self.status = status
 
 
+class LeaseLost(LabelQueueError):
+    """Another worker took over the publishing of this project: what was begun under the old token must not go on."""
+
+
+class ImpossibleMove(LabelQueueError):
+    """A publication cannot go from the state that it is in to the one asked for."""
+
+
 class QueueDown(LabelQueueError):
     """Redis/Valkey does not answer."""
 

@@ -14,8 +14,8 @@ from backend.core.services import Services
 def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[str, Any]]:
     """One item per task, in order: the guess as a region, and a score that agrees with the live queue.
 
-    Tasks of the live ranking score their position in [0, 1); all others lie behind it in [1, 2], least sure first,
-    so that predictions fetched by hand can only lengthen the queue, never reorder its head.
+    Tasks of the live ranking score their position in [0, 1); all others lie behind it in [1, 2], least sure first.
+    They have a model_version of their own, so that predictions fetched by hand are not taken for the queue's.
     """
     number = key.split(".", 1)[0]
     if not number.isdigit():

@@ -73,9 +73,9 @@ def _clear(services: Services, project: Project) -> None:
 
 
 def current_version(services: Services, project: Project) -> str:
-    """The model_version under which our predictions stand in Label Studio now."""
+    """The model_version under which answers to /predict stand in Label Studio now; see `Publication`."""
     live = services.rankings.live(project.id)
-    return live.model_version if live else TITLE
+    return live.guesses_version if live else TITLE
 
 
 def parse_extra(extra_params: Any) -> dict[str, Any]:

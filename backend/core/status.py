@@ -33,6 +33,14 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Healing:
+    """What was last found wrong with the order in Label Studio and mended by publishing it again, and when."""
+
+    found: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectStatus:
     """Everything `labelqueue status PROJECT` shows; `project` is Label Studio's id."""
 
@@ -44,6 +52,7 @@ class ProjectStatus:
     failed: int
     labeled: int
     skipped: int
+    open: int  # embedded, neither labeled nor skipped
     classes: Mapping[str, int]
     strategy: str
     params: Mapping[str, Any]
@@ -60,6 +69,7 @@ class ProjectStatus:
     renewal: UnderWay | None
     embed_rate: float | None  # images/s of one worker, measured
     problem: Problem | None
+    healed: Healing | None
     backlog: int
     queued: int
     jobs: tuple[JobView, ...]
@@ -104,6 +114,7 @@ def status(services: Services, project: Project) -> ProjectStatus:
         failed=counts.failed,
         labeled=counts.labeled,
         skipped=counts.skipped,
+        open=counts.open,
         classes=named | dict(counts.labels),
         strategy=project.strategy.name,
         params=dict(project.strategy.params),
@@ -120,6 +131,7 @@ def status(services: Services, project: Project) -> ProjectStatus:
         renewal=versions.under_way(sets),
         embed_rate=renewal.embed_rate(sets),
         problem=_problem(services, project),
+        healed=healed(services, project),
         backlog=services.jobs.backlog(),
         queued=len(jobs) - len(busy),
         jobs=busy,
@@ -166,6 +178,12 @@ def _live(services: Services, project: Project) -> LiveRanking | None:
 def _problem(services: Services, project: Project) -> Problem | None:
     newest = services.rankings.publications(project.id, ("live", "failed", "importing"))[:1]
     return next((Problem(item.reason, item.created_at) for item in newest if item.state == "failed"), None)
+
+
+def healed(services: Services, project: Project) -> Healing | None:
+    """The last mending, unless it did not succeed: then there is a `Problem`."""
+    last = services.rankings.last_healing(project.id)
+    return Healing(last.healed, last.live_at) if last is not None and last.live_at is not None else None
 
 
 def _eta(pending: int, jobs: tuple[JobView, ...]) -> float | None:

@@ -10,7 +10,7 @@ from itertools import islice
 
 import structlog
 
-from backend.core import due, publish
+from backend.core import due, heal
 from backend.core.domain import Project, RemoteProject, RemoteTask
 from backend.core.register import enroll
 from backend.core.services import Services
@@ -43,7 +43,7 @@ def reconcile(services: Services, project_id: int, *, full: bool = False) -> Non
     if full:
         _guard_webhook(services, project)
     services.projects.update(project.id, synced_at=max(latest - OVERLAP, project.synced_at or 0.0))
-    publish.reassert(services, project, remote)
+    heal.reassert(services, project, remote)
     due.nudge(services, services.projects.get(project.id))
 
 

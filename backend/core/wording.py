@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.core.learning import Accuracy, HeadView
+from backend.core.status import Healing
 from backend.core.versions import Advice, UnderWay
 
 UNMEASURED = "not measured yet"
@@ -57,6 +58,11 @@ def cost(train_seconds: float | None, embed_seconds: float | None) -> str:
     """What a renewal takes here."""
     parts = (("fine-tune", train_seconds), ("re-embed", embed_seconds))
     return ", ".join(f"{what} {UNMEASURED if s is None else f'about {duration(s)}'}" for what, s in parts)
+
+
+def healed(item: Healing, now: float) -> str:
+    """What was found wrong in Label Studio, and how long ago it was mended."""
+    return f"{duration(max(now - item.at, 0.0))} ago {item.found}: the order was published again"
 
 
 def under_way(item: UnderWay) -> str:

@@ -123,18 +123,6 @@ def test_a_queue_that_somebody_reset_is_set_again(world: World) -> None:
     assert world.served() == order
 
 
-def test_predictions_that_somebody_deleted_are_published_anew(world: World) -> None:
-    project = world.connect(30)
-    world.embed_all()
-    order = world.rank()
-    world.ls.predictions.clear()
-    world.ls.remote[LS_ID] = replace(world.ls.remote[LS_ID], model_version="")
-    sync.reconcile(world.services, project.id)
-    assert "publish" in world.asked()
-    publish.publish(world.services, project.id)
-    assert world.served() == order
-
-
 def test_a_label_that_the_config_no_longer_knows_is_not_learnt_nor_imported(world: World) -> None:
     project = world.connect(60)
     world.embed_all()

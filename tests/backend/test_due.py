@@ -7,7 +7,8 @@ from dataclasses import replace
 from backend.core import due, sync
 from backend.core.domain import RemoteTask
 from backend.core.register import register
-from tests.backend.world import KEY, LS_ID, World
+from backend.core.status import status
+from tests.backend.world import KEY, LS_ID, NAMES, World
 from tests.fakes import LABEL_CONFIG
 
 
@@ -97,3 +98,94 @@ def test_the_webhook_gets_our_secret_and_only_ours(world: World) -> None:
     other, ours = world.ls.webhooks(LS_ID)
     assert other.headers == {}
     assert ours.headers == {sync.SECRET_HEADER: world.services.projects.secret("webhook")}
+
+
+def preannotated(world: World, labeled: int, tasks: int, *, broken: bool) -> None:
+    """Tasks of which the first `labeled` came with a label; their images cannot be read if `broken`."""
+    world.ls.add_project(LS_ID, tasks)
+    for task in range(1, labeled + 1):
+        if broken:
+            world.ls.put(LS_ID, [RemoteTask(task, f"/data/broken{task}.png", (), 10.0)])
+        world.annotate(task, NAMES[task % 3])
+    register(world.services, KEY, LABEL_CONFIG)
+    sync.reconcile(world.services, world.project.id, full=True)
+    world.asked()
+
+
+def test_labels_of_images_that_cannot_be_read_do_not_stand_for_tasks_that_were_served(world: World) -> None:
+    """(10-C2) Two broken images with labels, two good ones without: the good ones were never ranked."""
+    preannotated(world, labeled=2, tasks=4, broken=True)
+    world.embed_all()
+    counts = world.services.tasks.counts(world.project.id)
+    assert (counts.failed, counts.labeled, counts.open) == (2, 2, 2)
+    due.nudge(world.services, world.project)
+    assert "cycle" in world.asked()
+    assert sorted(world.rank()) == [3, 4]
+    assert status(world.services, world.project).open == 2
+
+
+def test_with_labels_of_broken_images_the_head_is_refilled_all_the_same(world: World) -> None:
+    """(10-C2) The labels of failed tasks were taken off what is left, so that refilling stopped too early."""
+    preannotated(world, labeled=20, tasks=60, broken=True)
+    world.services.projects.update(world.project.id, head_size=10, batch_size=50, audit_share=0.0)
+    world.embed_all()
+    served = world.rank()
+    world.asked()
+    world.label(*served[:9])
+    assert "cycle" in world.asked()
+    counts = world.services.tasks.counts(world.project.id)
+    assert learning_due(world) == "the queue runs low"
+    assert counts.open == 31
+
+
+def test_labels_of_tasks_that_are_still_to_embed_do_not_end_the_ranking(world: World) -> None:
+    """(10-C2) The same for pending tasks: while there is anything to choose from, it is ranked."""
+    preannotated(world, labeled=16, tasks=24, broken=False)
+    world.services.tasks.finish(world.project.id, dict.fromkeys(range(17, 25), "x"), {})
+    counts = world.services.tasks.counts(world.project.id)
+    assert (counts.pending, counts.labeled, counts.open) == (16, 16, 8)
+    world.services.tasks.finish(world.project.id, {}, dict.fromkeys(range(1, 17), "broken"))
+    assert learning_due(world) == "first ranking"
+
+
+def test_embedded_tasks_that_all_have_labels_are_no_first_ranking(world: World) -> None:
+    """(10-C2) And nothing is asked for where nothing is open, however many tasks wait or failed."""
+    preannotated(world, labeled=8, tasks=24, broken=False)
+    world.services.tasks.finish(world.project.id, dict.fromkeys(range(1, 9), "x"), {})
+    assert world.services.tasks.counts(world.project.id).open == 0
+    assert learning_due(world) is None
+    world.services.tasks.finish(world.project.id, {}, dict.fromkeys(range(9, 25), "broken"))
+    assert learning_due(world) is None
+
+
+def test_a_head_whose_tasks_were_deleted_is_filled_up(world: World) -> None:
+    """(10-C1) No label changed, so nothing was due: Label Studio served at random."""
+    project = world.connect(60)
+    world.services.projects.update(project.id, head_size=10, audit_share=0.0)
+    world.embed_all()
+    head = world.rank()
+    world.ls.drop(LS_ID, head[:9])
+    sync.reconcile(world.services, project.id)
+    assert learning_due(world) == "the queue runs low"
+    order = world.rank()
+    assert len(order) == 10 and not set(order) & set(head[:9])
+    assert learning_due(world) is None
+
+
+def test_features_stored_after_their_task_was_deleted_are_not_ranked(world: World) -> None:
+    """(10-C1) A worker amid embedding stores them after the deletion; they took places of the head for ever."""
+    project = world.connect(30)
+    world.embed_all()
+    world.ls.drop(LS_ID, [3, 4])
+    world.services.tasks.remove(project.id, [3, 4])  # as an event does; the features are still stored
+    world.rank()
+    ranking = world.services.rankings.latest(project.id)
+    assert ranking is not None and {pick.task_id for pick in ranking.picks} == set(range(1, 31)) - {3, 4}
+    assert len(world.served()) == 28
+
+
+def learning_due(world: World) -> str | None:
+    world.clock.time += 10.0
+    project = world.project
+    latest = world.services.rankings.latest(project.id)
+    return due.learning_due(world.services, project, world.services.tasks.counts(project.id), latest)

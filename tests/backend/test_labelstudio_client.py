@@ -236,6 +236,9 @@ def test_pages_begin_after_the_last_task_seen(
     monkeypatch.setattr("backend.adapters.labelstudio.ID_PAGE", 5)
     ids = label_studio.import_tasks(project, [*TASKS, {"image": [TASKS[0]["image"]]}])
     assert api.task_ids(project) == ids
+    monkeypatch.setattr("backend.adapters.labelstudio.ASKED_FOR", 2)
+    assert api.task_ids(project, [ids[3], 10**6, ids[0], ids[1]]) == [ids[0], ids[1], ids[3]]
+    assert api.task_ids(project, []) == []
     stream = api.tasks(project, config)
     seen = [next(stream).id for _ in range(3)]
     label_studio.delete_tasks(project, ids[:2])  # with numbered pages two tasks would now be passed over

@@ -94,7 +94,7 @@ def test_sqlite_is_in_write_ahead_mode_and_enforces_references(tmp_path: Path):
     assert (modes, wait) == (["wal", 1], 10_000)
 
 
-def test_a_database_of_the_schema_before_keeps_its_projects_and_heads(database_url):
+def test_a_database_of_the_schema_before_keeps_its_projects_heads_and_publications(database_url):
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     engine = create_engine(database_url)
@@ -117,9 +117,24 @@ def test_a_database_of_the_schema_before_keeps_its_projects_and_heads(database_u
                 "VALUES (1, 1, 'x', '[\"cat\"]', '{}', 1)"
             )
         )
+        connection.execute(
+            text(
+                "INSERT INTO rankings (project, strategy, params, seed, features_version, labels_digest, labeled, "
+                "embedded, timings, created_at) VALUES (1, 'auto', '{}', 0, 1, 'x', 0, 1, '{}', 1)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO publications (project, ranking, model_version, state, reason, created_at, live_at) "
+                "VALUES (1, 1, 'labelqueue-7-r1', 'live', '', 1, 2)"
+            )
+        )
     engine.dispose()
     state = open_state(database_url)
     project = state.projects.by_ls_id(7)
+    live = state.rankings.live(project.id)
+    assert live is not None and (live.model_version, live.imported, live.healed) == ("labelqueue-7-r1", None, "")
+    assert state.rankings.last_healing(project.id) is None
     head = state.rankings.latest_head(project.id)
     assert project.before_preset == {} and head is not None and head.classes == ("cat",)
     state.close()

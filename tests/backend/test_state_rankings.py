@@ -1,4 +1,4 @@
-"""Heads, rankings and publications."""
+"""Heads and rankings."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def test_a_ranking_comes_back_as_it_was_stored(state, project):
 
 def test_old_rankings_keep_their_manifest_and_lose_their_picks_except_the_live_one(state, project):
     made = [rank(state, project, float(n)) for n in range(2)]
-    live = state.rankings.begin_publication(project.id, made[0].id, 1.0)
-    state.rankings.set_publication(live.id, "live", at=2.0)
+    token = state.rankings.take_lease(project.id, "a", 30.0)
+    live = state.rankings.begin_publication(project.id, made[0].id, 1.0, token=token)
+    state.rankings.move_publication(project.id, live.id, "live", token=token, at=2.0)
     made += [rank(state, project, float(n)) for n in range(2, 53)]
     assert state.rankings.get(made[0].id) == made[0]
     assert [state.rankings.get(r.id).picks for r in made[1:3]] == [(), ()]
@@ -56,37 +57,3 @@ def test_what_does_not_exist_is_none_or_named(state, project):
     assert state.rankings.live(project.id) is None
     with pytest.raises(UnknownRanking, match="there is no ranking 9"):
         state.rankings.get(9)
-    with pytest.raises(UnknownRanking, match="there is no ranking 9"):
-        state.rankings.begin_publication(project.id, 9, 1.0)
-    with pytest.raises(UnknownRanking, match="there is no publication 9"):
-        state.rankings.set_publication(9, "failed")
-
-
-def test_every_attempt_has_a_model_version_of_its_own(state, project):
-    ranking = rank(state, project).id
-    versions = [state.rankings.begin_publication(project.id, ranking, 1.0).model_version for _ in range(3)]
-    assert versions == [f"labelqueue-7-r{ranking}{tail}" for tail in ("", "-2", "-3")]
-
-
-def test_going_live_retires_the_one_before(state, project):
-    ranking = rank(state, project).id
-    first, second, third = (state.rankings.begin_publication(project.id, ranking, float(n)) for n in range(3))
-    state.rankings.set_publication(first.id, "live", at=5.0)
-    state.rankings.set_publication(third.id, "failed", reason="created 3 of 5")
-    state.rankings.set_publication(second.id, "live", at=6.0)
-    live = state.rankings.live(project.id)
-    assert live is not None
-    assert (live.id, live.live_at) == (second.id, 6.0)
-    assert [(p.state, p.reason) for p in state.rankings.publications(project.id)] == [
-        ("failed", "created 3 of 5"),
-        ("live", ""),
-        ("retired", ""),
-    ]
-    assert [p.id for p in state.rankings.publications(project.id, ("retired", "failed"))] == [third.id, first.id]
-
-
-def test_a_new_project_does_not_reuse_the_versions_of_the_one_before(state, project):
-    before = state.rankings.begin_publication(project.id, rank(state, project).id, 1.0).model_version
-    state.projects.remove(project.id)
-    again = state.projects.add(7, "7.1", title="", label_config="", config=project.config, at=2.0)
-    assert state.rankings.begin_publication(again.id, rank(state, again).id, 2.0).model_version != before

@@ -59,7 +59,7 @@ def test_predict_answers_each_task_in_order(client, world):
     ]
     assert len(items) == 4 and items[0] == items[3]
     assert items[1]["score"] >= 1 and items[1]["result"] == []
-    assert {item["model_version"] for item in items} == {world.ls.remote[LS_ID].model_version}
+    assert {item["model_version"] for item in items} == {world.ls.remote[LS_ID].model_version + "-guesses"}
     assert client.post("/predict", json={"tasks": [], "project": KEY}).json == {"results": []}
 
 

@@ -31,9 +31,10 @@ class World:
     features: FakeFeatures = field(default_factory=FakeFeatures)
     has_gpu: bool = False
     options: Options = field(default_factory=lambda: Options(shard_size=8, chunk_size=4))
+    database_url: str = ""  # a SQLite file in the folder
 
     def __post_init__(self) -> None:
-        self.state = open_state(f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
+        self.state = open_state(self.database_url or f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
         self.services = Services(
             self.state.projects,
             self.state.tasks,

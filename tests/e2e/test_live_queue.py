@@ -142,6 +142,42 @@ def test_a_queue_that_a_person_reset_is_ours_again(live: Live) -> None:
     assert live.label_studio.next_task(project) == live.queue(project)[0]
 
 
+def test_predictions_deleted_in_the_data_manager_come_back_in_our_order(live: Live) -> None:
+    """(10-C1) All of them, then some: Label Studio keeps the version and would serve at random."""
+    project = live.project(30)
+    order = live.queue(project)
+    for doomed in (list(live.label_studio.tasks(project)), order[3:9]):
+        before = live.version(project)
+        live.label_studio.delete_predictions(project, doomed)
+        live.next_version(project, before)
+        assert live.queue(project) == order == live.label_studio.served(project)
+        assert f"predictions of {before}" in live.status(project)["healed"]["found"]
+        assert "published again" in live.labelqueue.run("doctor", project).stdout
+    assert live.label_studio.next_task(project) == order[0]
+
+
+def test_predictions_that_somebody_imports_under_our_version_are_left_behind(live: Live) -> None:
+    """(10-C1) The lowest score would be served first."""
+    project = live.project(30)
+    order, before = live.queue(project), live.version(project)
+    rivals = [{"task": task, "score": -1.0, "model_version": before, "result": []} for task in order[-3:]]
+    http = live.label_studio.admin.http
+    http.post(f"/api/projects/{project}/import/predictions", json=rivals).raise_for_status()
+    live.next_version(project, before)
+    assert live.queue(project) == order == live.label_studio.served(project)
+    assert live.label_studio.next_task(project) == order[0]
+
+
+def test_a_task_that_is_opened_or_predicted_by_hand_is_no_damage(live: Live) -> None:
+    """(10-C1) Label Studio asks us for its prediction and stores it, under a version that is not the queue's."""
+    project = live.project(30)
+    before = live.version(project)
+    live.label_studio.action(project, "retrieve_tasks_predictions", list(live.label_studio.tasks(project)))
+    live.label_studio.annotate(live.queue(project)[0], "1")
+    live.counts(project, labeled=1)
+    assert live.version(project) == before and live.status(project)["healed"] is None
+
+
 def test_a_personal_access_token_does_for_the_whole_way(live: Live) -> None:
     """The token is exchanged by the worker for the images and for the queue alike."""
     ours = live.labelqueue

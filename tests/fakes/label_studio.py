@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +31,8 @@ LABEL_CONFIG = (
 class FakeLabelStudio:
     """One Label Studio in memory; `down` makes every call fail, `fail_on` only the named ones (once each).
 
-    `refuse[call]` is raised each time by that call.
+    `refuse[call]` is raised each time by that call. `at[call]` happens once, when that call arrives: another worker's
+    work, say.
     """
 
     remote: dict[int, RemoteProject] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class FakeLabelStudio:
     extras: list[Mapping[str, Any]] = field(default_factory=list)  # extra params of add_backend
     auths: list[tuple[str, str] | None] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    at: dict[str, Callable[[], object]] = field(default_factory=dict)
     ids: int = 0
 
     def add_project(self, ls_id: int = 5, tasks: int = 0, **fields: Any) -> None:
@@ -62,9 +64,23 @@ class FakeLabelStudio:
         self._count(ls_id)
 
     def drop(self, ls_id: int, ids: Iterable[int]) -> None:
+        """Delete tasks; their predictions go with them."""
+        gone = set(ids)
+        self.move(ls_id, gone)
+        self.delete_predictions(ls_id, gone)
+
+    def move(self, ls_id: int, ids: Iterable[int]) -> None:
+        """Move tasks to another project; as in Label Studio, their predictions stay counted here."""
         for number in ids:
             del self.items[ls_id][number]
         self._count(ls_id)
+
+    def delete_predictions(self, ls_id: int, ids: Iterable[int] | None = None) -> None:
+        """The Data Manager's action, for all tasks or some: sampling and model_version stay as they are."""
+        for (project, version), found in list(self.predictions.items()):
+            if project == ls_id:
+                kept = [] if ids is None else [item for item in found if item.task_id not in set(ids)]
+                self.predictions[project, version] = kept
 
     def annotate(self, ls_id: int, task: int, choice: str | None, at: float, *, skipped: bool = False) -> Annotation:
         self.ids += 1
@@ -77,7 +93,10 @@ class FakeLabelStudio:
         self.remote[ls_id] = replace(self.remote[ls_id], tasks=len(self.items[ls_id]))
 
     def _called(self, name: str) -> None:
+        """A request arrives: what was planned `at` it happens first, once."""
         self.calls.append(name)
+        if name in self.at:
+            self.at.pop(name)()
         if self.down or name in self.fail_on:
             self.fail_on.discard(name)
             raise LabelStudioDown(f"Label Studio does not answer ({name})")
@@ -106,9 +125,9 @@ class FakeLabelStudio:
         found = sorted(self.items[ls_id].items())
         return iter([task for _, task in found if since is None or task.updated_at >= since])
 
-    def task_ids(self, ls_id: int) -> list[int]:
+    def task_ids(self, ls_id: int, among: Sequence[int] | None = None) -> list[int]:
         self._called("task_ids")
-        return sorted(self.items[ls_id])
+        return sorted(task for task in self.items[ls_id] if among is None or task in among)
 
     def import_predictions(
         self, ls_id: int, config: LabelConfig, model_version: str, predictions: Sequence[Prediction]
@@ -123,17 +142,23 @@ class FakeLabelStudio:
 
     def set_queue(self, ls_id: int, model_version: str) -> None:
         self._called("set_queue")
-        if (ls_id, model_version) not in self.predictions:
+        if model_version != self.remote[ls_id].model_version and not self.predictions.get((ls_id, model_version)):
             raise LabelStudioRefused(400, f"model version {model_version} does not exist")
         self.remote[ls_id] = replace(self.remote[ls_id], sampling="Uncertainty sampling", model_version=model_version)
 
     def delete_version(self, ls_id: int, model_version: str) -> None:
         self._called("delete_version")
-        del self.predictions[ls_id, model_version]
+        self.predictions.pop((ls_id, model_version), None)
+        if self.remote[ls_id].model_version == model_version:
+            self.remote[ls_id] = replace(self.remote[ls_id], model_version="")
 
     def versions(self, ls_id: int) -> Mapping[str, int]:
         self._called("versions")
-        return {version: len(found) for (project, version), found in self.predictions.items() if project == ls_id}
+        counts = {version: len(found) for (project, version), found in self.predictions.items() if project == ls_id}
+        named = self.remote[ls_id].model_version
+        return {version: count for version, count in counts.items() if count} | (
+            {named: counts.get(named, 0)} if named else {}
+        )
 
     def backends(self, ls_id: int) -> list[RemoteBackend]:
         self._called("backends")

@@ -149,9 +149,27 @@ class RealLabelStudio:
         return {row["id"]: row for row in rows}
 
     def delete_tasks(self, project: int, ids: Sequence[int]) -> None:
+        self.action(project, "delete_tasks", ids)
+
+    def delete_predictions(self, project: int, ids: Sequence[int]) -> None:
+        self.action(project, "delete_tasks_predictions", ids)
+
+    def action(self, project: int, name: str, ids: Sequence[int]) -> None:
+        """An action of the Data Manager on these tasks."""
         body = {"selectedItems": {"all": False, "included": list(ids)}, "ordering": []}
         body["filters"] = {"conjunction": "and", "items": []}
-        self._post(f"/api/dm/actions?id=delete_tasks&project={project}", body)
+        self._post(f"/api/dm/actions?id={name}&project={project}", body)
+
+    def served(self, project: int) -> list[int]:
+        """Tasks by the score of their predictions of the project's model version: the order of its queue, unlocked."""
+        version = self.project(project)["model_version"]
+        scores = [
+            (item["score"], number)
+            for number, task in self.tasks(project).items()
+            for item in task["predictions"]
+            if item["model_version"] == version
+        ]
+        return [number for _, number in sorted(scores)]
 
     def next_task(self, project: int, user: User | None = None) -> int | None:
         """What "Label All Tasks" serves this user now, asked as the page asks; locks it for the user. None: no more."""

@@ -49,13 +49,13 @@ def test_setup_registers_the_project_with_its_whole_key(client: FlaskClient, wor
     assert world.asked() == ["sync"]
 
 
-def test_setup_names_the_live_ranking_as_model_version(client: FlaskClient, world: World) -> None:
+def test_setup_names_the_live_ranking_in_its_model_version(client: FlaskClient, world: World) -> None:
     world.connect(12)
     world.embed_all()
     world.rank()
     live = world.services.rankings.live(world.project.id)
     assert live is not None
-    assert setup(client).json == {"model_version": live.model_version}
+    assert setup(client).json == {"model_version": live.guesses_version}
 
 
 @pytest.mark.parametrize("extra", [{"strategy": "random"}, '{"strategy": "random"}'])

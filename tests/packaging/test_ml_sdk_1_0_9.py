@@ -104,7 +104,7 @@ def test_1_0_9_with_our_class_gives_label_studio_a_live_queue(
     http.post(path, json=body).raise_for_status()
     stored = [task["predictions"] for number, task in label_studio.tasks(project).items() if number in behind]
     assert all(len(predictions) == 1 for predictions in stored)
-    assert {predictions[0]["model_version"] for predictions in stored} == {version}
+    assert {predictions[0]["model_version"] for predictions in stored} == {f"{version}-guesses"}
     assert all(predictions[0]["score"] >= 1 for predictions in stored), "behind the head of the queue"
 
     first = label_studio.next_task(project)

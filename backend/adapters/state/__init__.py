@@ -2,6 +2,6 @@
 
 from backend.adapters.state.database import State, open_state
 from backend.adapters.state.engine import StateDown, StateError
-from backend.adapters.state.rankings import UnknownRanking
+from backend.adapters.state.publications import UnknownRanking
 
 __all__ = ["State", "StateDown", "StateError", "UnknownRanking", "open_state"]

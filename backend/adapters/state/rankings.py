@@ -1,4 +1,4 @@
-"""Heads, rankings and publications. Manifests are kept for ever, picks only as long as they may be used."""
+"""Heads and rankings. Manifests are kept for ever, picks only as long as they may be used."""
 
 from __future__ import annotations
 
@@ -7,27 +7,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, update
+from sqlalchemy import Row, Table, insert, select, update
 
-from backend.adapters.state.engine import Database
-from backend.adapters.state.tables import heads, projects, publications, rankings
-from backend.adapters.state.values import clean
-from backend.core.domain import Guess, Head, Pick, Publication, PublicationState, Ranking, Strategy
-from backend.core.errors import UnknownProject, UserError
+from backend.adapters.state.publications import SqlPublications, UnknownRanking
+from backend.adapters.state.tables import heads, publications, rankings
+from backend.core.domain import Guess, Head, Pick, Ranking, Strategy
 
 KEPT_PICKS = 50
 
 
-class UnknownRanking(UserError):
-    """No ranking (or publication) has that id."""
-
-
-class SqlRankings:
+class SqlRankings(SqlPublications):
     """Implements `ports.Rankings`. The picks of the newest 50 rankings (and of the live one) are kept; an older one
     has `picks=()`."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def add_head(
         self,
@@ -130,63 +121,6 @@ class SqlRankings:
         with self._db.read() as connection:
             return [_ranking(row) for row in connection.execute(query)]
 
-    def begin_publication(self, project: int, ranking: int, at: float) -> Publication:
-        """A new attempt with a model_version of its own. Raises `UnknownProject`, `UnknownRanking`."""
-        with self._db.write(project) as connection:
-            if connection.execute(select(rankings.c.id).where(rankings.c.id == ranking)).first() is None:
-                raise UnknownRanking(f"there is no ranking {ranking}")
-            values = {
-                "project": project,
-                "ranking": ranking,
-                "model_version": _fresh_version(connection, project, ranking),
-                "state": "importing",
-                "reason": "",
-                "created_at": at,
-            }
-            made = connection.execute(insert(publications).values(**values).returning(publications.c.id)).scalar_one()
-            return _publication(connection.execute(select(publications).where(publications.c.id == made)).one())
-
-    def set_publication(
-        self, publication: int, state: PublicationState, *, reason: str = "", at: float | None = None
-    ) -> None:
-        """Going "live" (at `at`) retires the one that was live. Raises `UnknownRanking`."""
-        mine = publications.c.id == publication
-        with self._db.write() as connection:
-            project = connection.execute(select(publications.c.project).where(mine)).scalar()
-            if project is None:
-                raise UnknownRanking(f"there is no publication {publication}")
-            values: dict[str, Any] = {"state": state, "reason": clean(reason)}
-            if state == "live":
-                # Lock the project: on PostgreSQL two attempts that go live at once must not both stay so.
-                connection.execute(select(projects.c.id).where(projects.c.id == project).with_for_update())
-                others = update(publications).where(publications.c.project == project, ~mine)
-                connection.execute(others.where(publications.c.state == "live").values(state="retired"))
-                values["live_at"] = self._db.now() if at is None else at
-            connection.execute(update(publications).where(mine).values(**values))
-
-    def live(self, project: int) -> Publication | None:
-        """The publication that Label Studio's queue follows."""
-        found = self.publications(project, ("live",))
-        return found[0] if found else None
-
-    def publications(self, project: int, states: Sequence[PublicationState] = ()) -> list[Publication]:
-        """Newest first; all states if none is given."""
-        query = select(publications).where(publications.c.project == project).order_by(publications.c.id.desc())
-        if states:
-            query = query.where(publications.c.state.in_(states))
-        with self._db.read() as connection:
-            return [_publication(row) for row in connection.execute(query)]
-
-
-def _fresh_version(connection: Connection, project: int, ranking: int) -> str:
-    ls_id = connection.execute(select(projects.c.ls_id).where(projects.c.id == project)).scalar()
-    if ls_id is None:
-        raise UnknownProject(project)
-    tried = connection.execute(
-        select(func.count()).select_from(publications).where(publications.c.ranking == ranking)
-    ).scalar_one()
-    return f"labelqueue-{ls_id}-r{ranking}" + (f"-{tried + 1}" if tried else "")
-
 
 def _nth_newest(table: Table, project: int, kept: int) -> Any:
     """The id of the newest row that is not kept; null if there is none."""
@@ -218,7 +152,3 @@ def _ranking(row: Row[Any]) -> Ranking:
     fields = dict(row._mapping)
     strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
     return Ranking(**{**fields, "strategy": strategy, "picks": _unpack(row.picks)})
-
-
-def _publication(row: Row[Any]) -> Publication:
-    return Publication(**row._mapping)

@@ -185,8 +185,19 @@ publications = Table(
     Column("reason", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("live_at", Double),
+    Column("imported", JSON),  # ids of the tasks that got a prediction; null: not recorded, or deleted since
+    Column("healed", Text, nullable=False, server_default=""),  # what was wrong with the one that this one replaced
     UniqueConstraint("project", "model_version", name="uq_publications_version"),
     Index("ix_publications_project", "project", "state", "id"),
     Index("ix_publications_ranking", "ranking"),
     sqlite_autoincrement=True,
+)
+
+publishers = Table(
+    "publishers",
+    metadata,
+    _of_project(primary_key=True),
+    Column("token", BigInteger, nullable=False),  # grows with each taking
+    Column("owner", String, nullable=False),
+    Column("until", Double, nullable=False),
 )

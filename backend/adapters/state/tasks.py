@@ -139,13 +139,15 @@ class SqlTasks:
                 connection.execute(query.where(tasks.c.image.is_not(None)).values(**values))
 
     def counts(self, project: int) -> Counts:
-        """Tasks by state and class: two grouped queries that read indexes and labeled tasks only."""
+        """Tasks by state and class: three queries that read indexes and labeled tasks only."""
         number = func.count()
         by_state = select(tasks.c.state, number).where(tasks.c.project == project).group_by(tasks.c.state)
         told = select(tasks.c.label, tasks.c.skipped, number).where(_ever_labeled(project))
+        done = select(number).where(_ever_labeled(project), tasks.c.state == "embedded")
         with self._db.read() as connection:
             states: dict[str, int] = {row[0]: row[1] for row in connection.execute(by_state)}
             rows = connection.execute(told.group_by(tasks.c.label, tasks.c.skipped)).all()
+            served = connection.execute(done.where(or_(tasks.c.label.is_not(None), tasks.c.skipped))).scalar_one()
         by_class = {label: count for label, _, count in sorted(rows, key=str) if label is not None}
         return Counts(
             tasks=sum(states.values()),
@@ -155,6 +157,7 @@ class SqlTasks:
             labeled=sum(by_class.values()),
             skipped=sum(count for _, skipped, count in rows if skipped),
             labels=by_class,
+            open=states.get("embedded", 0) - served,
         )
 
     def list(

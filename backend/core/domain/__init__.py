@@ -5,12 +5,24 @@ Times are seconds since the epoch (float, UTC). `project` is always OUR id of a 
 
 from backend.core.domain.features import Backbone, Embedded, Failed, FeatureBatch, FeatureTable
 from backend.core.domain.projects import LabelConfig, Project, RenewalMode, Strategy
-from backend.core.domain.rankings import Guess, Guesses, Head, Pick, Publication, PublicationState, Ranking
+from backend.core.domain.rankings import (
+    GUESSES,
+    PUBLICATION_MOVES,
+    Guess,
+    Guesses,
+    Head,
+    Pick,
+    Publication,
+    PublicationState,
+    Ranking,
+)
 from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
 from backend.core.domain.tasks import Annotation, Counts, Deleted, Task, TaskState
 from backend.core.domain.work import JobView, WorkerView
 
 __all__ = [
+    "GUESSES",
+    "PUBLICATION_MOVES",
     "Annotation",
     "Backbone",
     "Counts",

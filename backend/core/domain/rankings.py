@@ -13,6 +13,17 @@ from backend.core.domain.projects import Strategy
 
 PublicationState = Literal["importing", "live", "retired", "deleted", "failed"]
 
+PUBLICATION_MOVES: Mapping[PublicationState, frozenset[PublicationState]] = {
+    "importing": frozenset({"live", "failed"}),
+    "live": frozenset({"retired", "failed"}),
+    "retired": frozenset({"deleted"}),
+    "failed": frozenset({"deleted"}),
+    "deleted": frozenset(),  # Label Studio is rid of it, or will be at the next tidying
+}
+"""From each state to those that may follow it."""
+
+GUESSES = "-guesses"
+
 
 @dataclass(frozen=True, slots=True)
 class Guess:
@@ -87,3 +98,10 @@ class Publication:
     reason: str
     created_at: float
     live_at: float | None
+    imported: tuple[int, ...] | None = None  # tasks that got a prediction; None: before this was recorded
+    healed: str = ""  # what was wrong with the live one before, if that is why this one was made
+
+    @property
+    def guesses_version(self) -> str:
+        """The model_version of what /predict answers meanwhile: none of it may count or be served as the queue's."""
+        return self.model_version + GUESSES

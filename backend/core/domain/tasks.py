@@ -53,3 +53,4 @@ class Counts:
     labeled: int
     skipped: int
     labels: Mapping[str, int]
+    open: int  # embedded and neither labeled nor skipped: what there is to choose from

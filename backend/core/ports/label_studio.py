@@ -20,8 +20,8 @@ class LabelStudio(Protocol):
         """All tasks, or those whose updated_at is not before `since`, with all their annotations, in pages."""
         ...
 
-    def task_ids(self, ls_id: int) -> list[int]:
-        """Ids of all tasks, cheaply."""
+    def task_ids(self, ls_id: int, among: Sequence[int] | None = None) -> list[int]:
+        """Ids of all tasks, or of those `among` these that the project has, cheaply."""
         ...
 
     def import_predictions(

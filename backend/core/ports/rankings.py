@@ -1,14 +1,15 @@
-"""The record of learning rounds, rankings and publications."""
+"""The record of learning rounds, rankings and (inherited) publications."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from backend.core.domain import Head, Publication, PublicationState, Ranking, Strategy
+from backend.core.domain import Head, Ranking, Strategy
+from backend.core.ports.publications import Publications
 
 
-class Rankings(Protocol):
+class Rankings(Publications, Protocol):
     def add_head(
         self,
         project: int,
@@ -42,17 +43,3 @@ class Rankings(Protocol):
     def get(self, ranking: int) -> Ranking: ...
     def latest(self, project: int) -> Ranking | None: ...
     def history(self, project: int, limit: int = 20) -> list[Ranking]: ...
-    def begin_publication(self, project: int, ranking: int, at: float) -> Publication:
-        """A new attempt in state "importing" with a model_version never used before."""
-        ...
-
-    def set_publication(
-        self, publication: int, state: PublicationState, *, reason: str = "", at: float | None = None
-    ) -> None:
-        """Going "live" retires the one that was live, in the same transaction."""
-        ...
-
-    def live(self, project: int) -> Publication | None: ...
-    def publications(self, project: int, states: Sequence[PublicationState] = ()) -> list[Publication]:
-        """Newest first."""
-        ...
