@@ -23,7 +23,7 @@ def test_a_project_is_found_by_both_ids_as_it_was_added(state, project):
 
 def test_adding_again_updates_what_label_studio_owns_and_keeps_the_settings(state, project):
     state.projects.update(project.id, batch_size=3, preannotate=False, synced_at=5.5, head_size=20, backbone="b")
-    state.projects.set_strategy(project.id, Strategy("margin", {"k": 2}), 9.0)
+    state.projects.update(project.id, strategy=Strategy("margin", {"k": 2}), strategy_changed_at=9.0)
     other = LabelConfig("img", None, None, (), False, "no Choices")
     again = state.projects.add(7, "7.1", title="Zoo", label_config="<View></View>", config=other, at=10.0)
     assert again == replace(
@@ -67,13 +67,13 @@ def test_unknown_projects_and_settings_are_refused(state, project):
         lambda: state.projects.get(99),
         lambda: state.projects.by_ls_id(99),
         lambda: state.projects.update(99, batch_size=1),
-        lambda: state.projects.set_strategy(99, Strategy(), 0.0),
+        lambda: state.projects.edit(99, lambda _: {}),
         lambda: state.tasks.upsert(99, [(1, "a")]),
         lambda: state.tasks.apply(99, []),
     ):
         with pytest.raises(UnknownProject, match="project 99 is not connected"):
             call()
-    with pytest.raises(BadSetting, match="no setting colour; known: batch_size"):
+    with pytest.raises(BadSetting, match="no setting colour; known: strategy"):
         state.projects.update(project.id, colour="red")
 
 

@@ -83,7 +83,7 @@ def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
     learn(world, 40)
     world.label(*range(41, 81))
     world.rank()
-    world.services.feature_sets.begin_plain(world.project.id, "other", world.clock.now())
+    world.services.feature_sets.begin_plain(world.project.id, "other", version=2, over=1, at=world.clock.now())
     report = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "labels": 99, "judged": 99, "ece": 0.02}
     world.services.rankings.add_head(world.project.id, 2, "x", NAMES, report, world.clock.now())
     rounds = json.loads(run("curve", LS_ID, "--json")[1])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, false, func, insert, or_, select, update
 
 from backend.adapters.state import labels
 from backend.adapters.state.engine import Database
-from backend.adapters.state.tables import marks, tasks
+from backend.adapters.state.tables import marks, projects, tasks
 from backend.adapters.state.values import among, chunks, clean
 from backend.core.audit import draw
 from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
@@ -96,10 +96,12 @@ class SqlTasks:
         with self._db.write(project) as connection:
             connection.execute(update(tasks).where(*mine).values(**values))
 
-    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
+    def finish(
+        self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str], *, version: int | None = None
+    ) -> None:
         """Set states: embedded id -> digest ("" keeps the known one), failed id -> reason; ends their leases.
 
-        A task whose image or feature version changed meanwhile stays pending.
+        A task whose image changed meanwhile stays pending; all do if another feature version than `version` is live.
         """
         rows: builtins.list[dict[str, Any]] = [
             {"task": task, "to": "embedded", "why": "", "sum": digest} for task, digest in embedded.items()
@@ -115,7 +117,10 @@ class SqlTasks:
             "claims": 0,
             **_FREE,
         }
+        live = select(projects.c.features_version).where(projects.c.id == project)
         with self._db.write(project) as connection:
+            if version is not None and connection.execute(live).scalar_one() != version:
+                return
             connection.execute(update(tasks).where(*mine).values(values), rows)
             for some in chunks([row["task"] for row in rows]):
                 connection.execute(_those(project, some).where(tasks.c.voided).values(voided=False))
@@ -128,15 +133,6 @@ class SqlTasks:
         values = {**_ANEW, "state": "pending", "reason": ""}
         with self._db.write(project) as connection:
             return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
-
-    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
-        """Every task (or these) that has an image becomes pending: the live version lacks its features."""
-        every = update(tasks).where(tasks.c.project == project)
-        chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
-        values = {**_ANEW, "state": "pending", "reason": ""}
-        with self._db.write(project) as connection:
-            for query in chosen:
-                connection.execute(query.where(tasks.c.image.is_not(None)).values(**values))
 
     def counts(self, project: int) -> Counts:
         """Tasks by state and class: two grouped queries that read indexes and labeled tasks only."""
@@ -253,6 +249,26 @@ class SqlTasks:
         with self._db.write(project) as connection:
             touched = labels.write_exactly(connection, project, remote)
             return labels.recompute(connection, project, touched, self._db.now())
+
+
+def all_pending(connection: Connection, project: int) -> None:
+    """A feature version that holds nothing yet has become live: every task that has an image becomes pending."""
+    mine = (tasks.c.project == project, tasks.c.image.is_not(None))
+    connection.execute(update(tasks).where(*mine).values(**_ANEW, state="pending", reason=""))
+
+
+def fit_to_features(connection: Connection, project: int, stored: Collection[int]) -> None:
+    """A feature version that holds `stored` has become live: embedded tasks that it lacks become pending.
+
+    What is pending may be stored, so that the next claimant must look (see `release`); who has it now embeds it for the
+    version before. Cost: the ids of all embedded tasks, and a write of each pending one.
+    """
+    embedded = select(tasks.c.id).where(tasks.c.project == project, tasks.c.state == "embedded")
+    lacking = sorted(set(connection.execute(embedded).scalars()).difference(stored))
+    pending = (tasks.c.project == project, tasks.c.state == "pending")
+    connection.execute(update(tasks).where(*pending).values(**{**_ANEW, "claims": 1}))
+    for some in chunks(lacking):
+        connection.execute(_those(project, some).values(**_ANEW, state="pending"))
 
 
 def _ever_labeled(project: int) -> Any:

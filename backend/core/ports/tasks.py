@@ -33,16 +33,17 @@ class Tasks(Protocol):
         """Give back what `owner` still holds."""
         ...
 
-    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
-        """Set states: embedded id -> digest, failed id -> reason; ends their leases."""
+    def finish(
+        self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str], *, version: int | None = None
+    ) -> None:
+        """Set states: embedded id -> digest, failed id -> reason; ends their leases.
+
+        Nothing changes if `version`, of which these features are, is not live any more.
+        """
         ...
 
     def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:
         """Failed tasks become pending again; returns how many."""
-        ...
-
-    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
-        """Every task (or these) becomes pending: its features are missing in the live version."""
         ...
 
     def counts(self, project: int) -> Counts: ...
