@@ -48,7 +48,8 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
                 f"(`{package.features.backbone or 'unknown'}`).",
                 "- Head: multinomial logistic regression on the pooled features, its strength chosen by 5-fold "
                 f"cross-validation; temperature {report['temperature']:.3f}, folded into the classifier.",
-                f"- Labels were chosen by `{project.strategy.name}` (now); labels.csv names the ranking behind each.",
+                f"- Labels were chosen by `{project.preset or project.strategy.name}` (now); labels.csv names the "
+                "ranking behind each.",
                 f"- Versions: {', '.join(f'{name} {value}' for name, value in versions.items())}.",
             )
         ),

@@ -46,6 +46,7 @@ class ProjectStatus:
     skipped: int
     classes: Mapping[str, int]
     strategy: str
+    preset: str | None  # the name by which the strategy was chosen, if not its own
     params: Mapping[str, Any]
     batch_size: int
     preannotate: bool
@@ -106,6 +107,7 @@ def status(services: Services, project: Project) -> ProjectStatus:
         skipped=counts.skipped,
         classes=named | dict(counts.labels),
         strategy=project.strategy.name,
+        preset=project.preset,
         params=dict(project.strategy.params),
         batch_size=project.batch_size,
         preannotate=project.preannotate,

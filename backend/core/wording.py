@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from backend.core.learning import Accuracy, HeadView
 from backend.core.versions import Advice, UnderWay
 
@@ -14,6 +17,12 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds / 86_400:.0f} days"
+
+
+def strategy(name: str, preset: str | None, params: Mapping[str, Any]) -> str:
+    """ "asvp-margin (margin) k=2": as people named it, and the selector that a preset stands for."""
+    named = f"{preset} ({name})" if preset else name
+    return " ".join([named, *(f"{key}={value}" for key, value in params.items())])
 
 
 def interval(value: Accuracy) -> str:

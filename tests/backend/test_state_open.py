@@ -121,5 +121,9 @@ def test_a_database_of_the_schema_before_keeps_its_projects_and_heads(database_u
     state = open_state(database_url)
     project = state.projects.by_ls_id(7)
     head = state.rankings.latest_head(project.id)
-    assert project.before_preset == {} and head is not None and head.classes == ("cat",)
+    assert (project.before_preset, project.preset) == (
+        {},
+        None,
+    )  # (10-F2) a preset chosen before: its selector is shown
+    assert head is not None and head.classes == ("cat",)
     state.close()

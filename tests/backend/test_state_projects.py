@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
+from backend.core import strategy
 from backend.core.domain import LabelConfig, Strategy
 from backend.core.errors import BadSetting, UnknownProject
+from backend.core.presets import preset
 from tests.backend.conftest import CONFIG
 
 
@@ -60,6 +64,43 @@ def test_a_reused_label_studio_id_starts_a_fresh_project(state, project):
 def test_our_ids_are_never_given_twice(state, project):
     state.projects.remove(project.id)
     assert add(state, "7.1").id > project.id
+
+
+def switched(name: str, at: float):
+    """What `core.strategy` makes of a project when `name` is chosen at this time."""
+    return lambda now: strategy._fields(now, name, {}, at)
+
+
+def test_of_strategies_switched_at_once_one_is_there_wholly(state, project):
+    """(10-F2) Settings and selector were two transactions: a kill left half, and two admins' switches mixed."""
+    names = ("asvp-margin", "svpp-random", "activedc", "margin", "random")
+    for turn in range(8):
+        start = Barrier(len(names))
+
+        def switch(name, turn=turn, start=start):
+            start.wait(30)
+            return state.projects.edit(project.id, switched(name, 10.0 + turn))
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            results = list(pool.map(switch, names))
+        for name, made in zip(names, results, strict=True):
+            alone = replace(made, preset=name if "-" in name or name == "activedc" else None)
+            assert made == alone and made.strategy == preset(name).strategy
+        assert state.projects.get(project.id) in results
+        state.projects.edit(project.id, switched("auto", 10.5 + turn))
+        now = state.projects.get(project.id)
+        assert (now.preset, now.renewal, now.calibrate, now.before_preset) == (None, None, False, {})
+
+
+def test_an_edit_that_raises_changes_nothing(state, project):
+    def change(now):
+        raise BadSetting(f"{now.title} stays")
+
+    with pytest.raises(BadSetting, match="Pets stays"):
+        state.projects.edit(project.id, change)
+    with pytest.raises(BadSetting, match="no setting features_version"):  # only a move of feature versions sets it
+        state.projects.edit(project.id, lambda _: {"features_version": 2, "batch_size": 3})
+    assert state.projects.get(project.id) == project
 
 
 def test_unknown_projects_and_settings_are_refused(state, project):

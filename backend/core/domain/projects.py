@@ -56,11 +56,6 @@ class Project:
     backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 
     @property
-    def chosen(self) -> str:
-        """The strategy as people named it: the preset's name, else the selector's."""
-        return self.preset or self.strategy.name
-
-    @property
     def horizon(self) -> int:
         """Tasks in the head of a ranking: what is published."""
         return min(self.head_size or 10 * self.batch_size, 1000)
