@@ -35,16 +35,19 @@ def accuracy(value: Accuracy | None, head: HeadView | None) -> str:
     if value is None:
         return "not enough labels"
     error = f", calibration error {head.ece:.1%}" if head and head.ece is not None else ""
-    return f"{interval(value)} out of fold{error}"
+    return f"{interval(value)} out of fold, interval for one look{error}"
 
 
 def audit(value: Accuracy | None, share: float) -> str:
-    """On labels drawn at random, or why there is none."""
-    if value is not None:
-        return f"{interval(value)} on {value.labels} {'label' if value.labels == 1 else 'labels'} drawn at random"
-    if share == 0:
+    """On labels drawn at random, of which tasks, and whether the interval holds at every look; or why there is none."""
+    if value is None and share == 0:
         return "switched off (audit_share=0)"
-    return f"no audit label yet: about one in {round(1 / share)} tasks is drawn at random"
+    if value is None:
+        return f"no audit label yet: about one in {round(1 / share)} tasks is drawn at random"
+    told = f"{interval(value)} on {value.labels} {'label' if value.labels == 1 else 'labels'} drawn at random"
+    if value.population is None:
+        return f"{told}, interval for one look; the next round's holds at every look"
+    return f"{told} of {value.population} tasks, interval for every look at every round"
 
 
 def head(view: HeadView | None) -> str:

@@ -214,6 +214,12 @@ class SqlTasks:
         with self._db.read() as connection:
             return set(connection.execute(query).scalars())
 
+    def population(self, project: int) -> int:
+        """How many tasks were drawn for the audit or passed over."""
+        decided = (tasks.c.project == project, tasks.c.audit.is_not(None))
+        with self._db.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(tasks).where(*decided)).scalar_one())
+
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
         """(task id -> label of labeled tasks, ids of skipped tasks); reads only tasks that ever had either."""
         query = select(tasks.c.id, tasks.c.label, tasks.c.skipped).where(_ever_labeled(project))

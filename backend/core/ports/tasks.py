@@ -75,6 +75,10 @@ class Tasks(Protocol):
         """Ids of the tasks drawn for the audit."""
         ...
 
+    def population(self, project: int) -> int:
+        """How many tasks the audit stands for: drawn or passed over before they had a label or skip."""
+        ...
+
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
         """(task id -> label of labeled tasks, ids of skipped tasks)."""
         ...
