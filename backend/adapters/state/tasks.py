@@ -191,9 +191,10 @@ class SqlTasks:
             return set(connection.execute(query).scalars())
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
-        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
-        open_ones = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
-        query = select(tasks.c.id).where(*open_ones, tasks.c.label.is_(None), ~tasks.c.skipped)
+        """Decide for each embedded task that was not decided yet and has no label or skip."""
+        undecided = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
+        open_ones = (*undecided, tasks.c.label.is_(None), ~tasks.c.skipped)
+        query = select(tasks.c.id).where(*open_ones)
         with self._db.write(project) as connection:
             drawn = [task for task in connection.execute(query).scalars() if draw(seed, task) < share]
             for some in chunks(drawn):

@@ -64,7 +64,7 @@ class Tasks(Protocol):
         ...
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
-        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
+        """Decide for each embedded task that was not decided yet and has no label or skip: those are the population."""
         ...
 
     def forget_draw(self, project: int) -> None:
