@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from backend.adapters.state.engine import Database
+from backend.adapters.state.switching import all_pending, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
-from backend.adapters.state.tasks import all_pending, fit_to_features
 from backend.adapters.state.values import clean
 from backend.core.errors import UnknownProject, UserError
 from backend.core.renewal_states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after

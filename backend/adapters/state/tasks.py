@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, false, func, insert, or_, select, update
@@ -18,13 +18,14 @@ from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, T
 NO_IMAGE = "the task has no image: its data lacks the key that the label config names"
 
 _FREE: dict[str, Any] = {"owner": None, "leased_until": None}
-_ANEW: dict[str, Any] = {
+ANEW: dict[str, Any] = {
     **_FREE,
     "digest": "",
     "claims": 0,
     # Whoever embeds it now works on what it was: that result must not count.
     "voided": or_(tasks.c.voided, tasks.c.owner.is_not(None)),
 }
+"""What becomes of the embedding of a task that becomes pending again."""
 
 
 class SqlTasks:
@@ -130,7 +131,7 @@ class SqlTasks:
         which = (tasks.c.state == "failed", tasks.c.image.is_not(None))
         every = update(tasks).where(tasks.c.project == project)
         chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
-        values = {**_ANEW, "state": "pending", "reason": ""}
+        values = {**ANEW, "state": "pending", "reason": ""}
         with self._db.write(project) as connection:
             return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
 
@@ -258,26 +259,6 @@ class SqlTasks:
             return labels.recompute(connection, project, touched, self._db.now())
 
 
-def all_pending(connection: Connection, project: int) -> None:
-    """A feature version that holds nothing yet has become live: every task that has an image becomes pending."""
-    mine = (tasks.c.project == project, tasks.c.image.is_not(None))
-    connection.execute(update(tasks).where(*mine).values(**_ANEW, state="pending", reason=""))
-
-
-def fit_to_features(connection: Connection, project: int, stored: Collection[int]) -> None:
-    """A feature version that holds `stored` has become live: embedded tasks that it lacks become pending.
-
-    What is pending may be stored, so that the next claimant must look (see `release`); who has it now embeds it for the
-    version before. Cost: the ids of all embedded tasks, and a write of each pending one.
-    """
-    embedded = select(tasks.c.id).where(tasks.c.project == project, tasks.c.state == "embedded")
-    lacking = sorted(set(connection.execute(embedded).scalars()).difference(stored))
-    pending = (tasks.c.project == project, tasks.c.state == "pending")
-    connection.execute(update(tasks).where(*pending).values(**{**_ANEW, "claims": 1}))
-    for some in chunks(lacking):
-        connection.execute(_those(project, some).values(**_ANEW, state="pending"))
-
-
 def _ever_labeled(project: int) -> Any:
     return (tasks.c.project == project) & tasks.c.changed_at.is_not(None)
 
@@ -300,7 +281,7 @@ def _move(connection: Connection, project: int, images: Mapping[int, str | None]
     """Other images for known tasks: their features are void."""
     if images:
         mine = (tasks.c.project == project, tasks.c.id == bindparam("task"))
-        values = {"image": bindparam("to"), "state": bindparam("in"), "reason": bindparam("why"), **_ANEW}
+        values = {"image": bindparam("to"), "state": bindparam("in"), "reason": bindparam("why"), **ANEW}
         states = {task: _state_of(image) for task, image in images.items()}
         rows = [
             {"task": task, "to": image, "in": states[task]["state"], "why": states[task]["reason"]}
