@@ -37,6 +37,7 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
         "from training to measure it.",
         "## Accuracy",
         _table(("measured on", "accuracy", "95% interval", "labels"), _accuracy(package)),
+        AUDIT.format(population=report["audit"]["population"]),
         f"Expected calibration error {report['ece']:.3f}, log loss {report['log_loss']:.3f} nats, both out of fold. "
         "The exported model is the linear head alone; the live queue predicts with a head that also reads the "
         "unlabeled pool, which no single image can do, so that its figures may be better.",
@@ -48,7 +49,8 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
                 f"(`{package.features.backbone or 'unknown'}`).",
                 "- Head: multinomial logistic regression on the pooled features, its strength chosen by 5-fold "
                 f"cross-validation; temperature {report['temperature']:.3f}, folded into the classifier.",
-                f"- Labels were chosen by `{project.strategy.name}` (now); labels.csv names the ranking behind each.",
+                f"- Labels were chosen by `{project.preset or project.strategy.name}` (now); labels.csv names the "
+                "ranking behind each.",
                 f"- Versions: {', '.join(f'{name} {value}' for name, value in versions.items())}.",
             )
         ),
@@ -65,6 +67,12 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+AUDIT = (
+    "The audit's interval is for the share right of the {population} tasks that nobody had labeled when the audit was "
+    "drawn among them, by this model alone, and holds however often one looks as labels come in (Waudby-Smith & Ramdas "
+    "2020). Of many models exported, the one that looks best is not covered. Intervals of held-out labels are "
+    "Wilson's, for one look."
+)
 ONNX = (
     "`model.onnx` takes such images (n, 3, height, width) as `images` and gives `probabilities` (n, classes); it was "
     "compared with torch when it was written."

@@ -102,8 +102,8 @@ def _when(at: float) -> str:
 def curve(project: base.ProjectId, as_json: base.AsJson = False) -> None:
     """Show the accuracy of each learning round: out of fold, and on the audit's labels, which are drawn at random.
 
-    Out of fold is judged on labels that the strategy chose, often the hard ones; the audit says what a random image
-    would meet.
+    Out of fold is judged on labels that the strategy chose, often the hard ones, and its interval is for one look. The
+    audit says what a random image would meet; its intervals hold at every look and in all rounds at once.
 
     Example: labelqueue curve 3 --json
     """
@@ -115,21 +115,28 @@ def curve(project: base.ProjectId, as_json: base.AsJson = False) -> None:
         base.print_json([item.to_json() for item in rounds])
         return
     rows = [_round(item) for item in rounds]
-    columns = ("Labels", "Out of fold", "Audit", "on", "Calibration error", "Features", "When")
+    columns = ("Labels", "Out of fold (one look)", "Audit (every look)", "on", "Calibration error", "Features", "When")
     empty = "no learning round yet: labels of two classes are needed"
-    base.console().print(base.table(columns, rows, right=["Labels", "on", "Features"]) if rows else empty)
+    out = base.console()
+    out.print(base.table(columns, rows, right=["Labels", "on", "Features"]) if rows else empty)
+    if any(_for_one_look(item.audit) for item in rounds):
+        out.print("* judged by an earlier version of LabelQueue: an interval for one look", markup=False)
 
 
 def _round(item: Round) -> tuple[str, ...]:
     return (
         str(item.labels),
         _told(item.accuracy),
-        _told(item.audit),
+        _told(item.audit) + "*" * _for_one_look(item.audit),
         str(item.audit.labels) if item.audit else "",
         f"{item.ece:.1%}" if item.ece is not None else "",
         str(item.features_version),
         _when(item.at),
     )
+
+
+def _for_one_look(value: Accuracy | None) -> bool:
+    return value is not None and value.population is None
 
 
 def _told(value: Accuracy | None) -> str:

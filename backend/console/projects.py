@@ -35,7 +35,7 @@ def connect(
         config = asdict(done.project.config)
         base.print_json(
             {"project": project, "title": done.project.title, "config": config, "url": done.backend.url}
-            | {"strategy": done.project.strategy.name, "notes": list(done.notes)}
+            | {"strategy": done.project.strategy.name, "preset": done.project.preset, "notes": list(done.notes)}
         )
         return
     out = base.console()
@@ -73,8 +73,11 @@ def strategy(
 ) -> None:
     """Show or switch the strategy; the new order is live after one learning round.
 
+    A preset (asvp-SELECTOR, svpp-SELECTOR, activedc) sets renewal and calibrate as well, until the next switch.
+
     Example: labelqueue strategy 3 margin; the names: labelqueue strategies
     """
+    from backend.core import wording
     from backend.core.strategy import switch
 
     opened = base.services()
@@ -84,11 +87,11 @@ def strategy(
         chosen = switch(opened, found.id, name, base.parse_params(param or []))
     elif param:
         chosen = switch(opened, found.id, None, dict(chosen.params) | base.parse_params(param))
+    preset = base.find(opened, project).preset
     if as_json:
-        base.print_json({"name": chosen.name, "params": dict(chosen.params)})
+        base.print_json({"name": chosen.name, "params": dict(chosen.params), "preset": preset})
         return
-    shown = ", ".join(f"{key}={value}" for key, value in chosen.params.items())
-    typer.echo(f"{chosen.name} {shown}".strip())
+    typer.echo(wording.strategy(chosen.name, preset, chosen.params))
 
 
 def learn(project: base.ProjectId) -> None:

@@ -40,7 +40,7 @@ def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
         ("tasks", f"{item.tasks}, {item.embedded} embedded{_failed(item)}{_left(item)}"),
         ("labeled", f"{item.labeled}" + (f", {item.skipped} skipped" if item.skipped else "")),
         ("classes", _classes(item)),
-        ("strategy", escape(" ".join([item.strategy, *(f"{k}={v}" for k, v in item.params.items())]))),
+        ("strategy", escape(wording.strategy(item.strategy, item.preset, item.params))),
         ("live order", _live(item)),
         ("accuracy", wording.accuracy(item.accuracy, item.head)),
         ("audit", wording.audit(item.audit, item.audit_share)),

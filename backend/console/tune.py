@@ -37,8 +37,10 @@ def set(
     if as_json:
         base.print_json(kept)
         return
+    now = base.find(opened, project)
     for name, value in kept.items():
-        typer.echo(f"{name}={_shown(value)}")
+        by = f"  (by the preset {now.preset})" if now.preset and name in now.before_preset else ""
+        typer.echo(f"{name}={_shown(value)}{by}")
 
 
 def _shown(value: object) -> str:

@@ -3,12 +3,16 @@
 A task is drawn when it is first ranked, before anybody labels it, by a hash of seed and id: the audit tasks are a
 uniform sample of the pool whatever the selector does. They are shown without a suggestion, their labels never train
 the head that they judge and never steer the selection.
+
+What the interval is of: the population are all tasks that were drawn or passed over, that is, those that nobody had
+labeled yet when they were first ranked; tasks that come later join it then. The share of them that the head names right
+is between the two ends, for every head that was ever judged and at every look, with probability 95%.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 
 from backend.core.domain import Pick
 
+ALPHA = 0.05
 NOTE = "drawn at random to measure the accuracy honestly: shown without a suggestion"
 
 
@@ -49,17 +54,57 @@ def weave(picks: Sequence[Pick], audits: Sequence[int], *, served: int, share: f
     return woven + [Pick(task, 0.0, NOTE, audit=True) for task in list(drawn)[:left]]
 
 
-def judge(probs: NDArray[np.float32], labels: NDArray[np.int64], audit: NDArray[np.bool_]) -> dict[str, Any]:
-    """Accuracy on the labeled audit rows with its 95% Wilson interval, as JSON; accuracy null while there are none."""
-    from selection.proxy.calibration import wilson
+def judge(
+    probs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    audit: NDArray[np.bool_],
+    *,
+    population: int,
+    alpha: float = ALPHA,
+) -> dict[str, Any]:
+    """Accuracy on the labeled audit rows with an interval that holds at every look at this model, as JSON.
+
+    probs (n, c), labels (n,), audit (n,); population : tasks that the audit stands for. The accuracy is null, and the
+    interval 0 to 1, while there are none.
+    """
+    from selection.proxy.anytime import interval
 
     rows = np.flatnonzero(audit & (labels >= 0))
     right = int((probs[rows].argmax(1) == labels[rows]).sum()) if len(rows) else 0
-    low, high = wilson(right, len(rows))
+    stands_for = max(population, len(rows))  # one may have gone since the labels were read
+    low, high = interval(right, len(rows), stands_for, alpha)
     return {
         "labels": len(rows),
         "right": right,
         "accuracy": right / len(rows) if len(rows) else None,
         "low": low,
         "high": high,
+        "population": stands_for,
     }
+
+
+def judge_next(
+    probs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    audit: NDArray[np.bool_],
+    *,
+    tasks: NDArray[np.int64],
+    population: int,
+    earlier: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """`judge` for one head after another, so that the intervals of all of them hold together.
+
+    tasks (n,) ids; earlier : what this returned for the head before, None for the first. A head that was judged and
+    answers otherwise than the one before, on any task, is another model and spends its share of the 5%
+    (`anytime.share`). Heads judged by Wilson's interval, before there was this one, do not count.
+    """
+    from selection.proxy.anytime import share
+
+    before = earlier or {}
+    number, answers = int(before.get("head", 0)), str(before.get("answers", ""))
+    if np.any(audit & (labels >= 0)):
+        said = tasks.astype(np.int64).tobytes() + probs.argmax(1).astype(np.int32).tobytes()
+        digest = hashlib.blake2b(said, digest_size=8).hexdigest()
+        number, answers = number + (digest != answers), digest
+    judged = judge(probs, labels, audit, population=population, alpha=share(ALPHA, max(number, 1)))
+    return {**judged, "head": number, "answers": answers}

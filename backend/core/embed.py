@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import structlog
 
-from backend.core import due
+from backend.core import due, renewal
 from backend.core.domain import Backbone, Embedded, Failed, FeatureBatch, Project
 from backend.core.errors import LabelStudioError
 from backend.core.services import Services
@@ -44,7 +44,7 @@ def embed(services: Services, project_id: int, owner: str) -> int:
             for task, _, claims in claimed
             if claims >= MOST_CLAIMS and task not in stored
         }
-        services.tasks.finish(project_id, dict.fromkeys(stored, ""), lost)
+        services.tasks.finish(project_id, dict.fromkeys(stored, ""), lost, version=version)
         todo = [(task, image) for task, image, _ in claimed if task not in stored and task not in lost]
         results = embedder.embed(todo)
         began = services.clock.now()
@@ -82,7 +82,10 @@ def _store(
             )
             services.features.append(project, version, batch)
         services.tasks.finish(
-            project, {item.task_id: item.digest for item in good}, {item.task_id: item.reason for item in bad}
+            project,
+            {item.task_id: item.digest for item in good},
+            {item.task_id: item.reason for item in bad},
+            version=version,
         )
         good.clear()
         bad.clear()
@@ -120,14 +123,16 @@ def _note_rate(services: Services, live: FeatureSet, images: int, seconds: float
 
 
 def _same_backbone(services: Services, project: Project, backbone: Backbone) -> bool:
-    """Whether the worker's backbone made this version; if not, start the next version, for features never mix."""
+    """Whether the worker's backbone made this version; if not, start the next version, for features never mix.
+
+    Of workers that find out at once one begins the version; of those with two backbones one names an empty project's.
+    """
+    if not project.backbone:
+        project = services.projects.edit(project.id, lambda now: {} if now.backbone else {"backbone": backbone.tag})
     if project.backbone == backbone.tag:
         return True
-    if not project.backbone:
-        services.projects.update(project.id, backbone=backbone.tag)
-        return True
     log.warning("backbone changed: embedding anew", project=project.id, before=project.backbone, now=backbone.tag)
-    made = services.feature_sets.begin_plain(project.id, backbone.tag, services.clock.now())
-    services.features.clear(project.id, made.version)  # of a database before this one
-    services.tasks.reset(project.id)
+    version = renewal.free_version(services, project.id)
+    at = services.clock.now()
+    services.feature_sets.begin_plain(project.id, backbone.tag, version=version, over=project.features_version, at=at)
     return False

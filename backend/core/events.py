@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from backend.core import due
+from backend.core import due, renewal
 from backend.core.annotations import choices_in, parse_time, single_choice
 from backend.core.domain import Annotation, Deleted
 from backend.core.errors import UnknownProject
@@ -76,7 +76,7 @@ def absorb(services: Services, limit: int = 1000) -> int:
                 changed += services.tasks.apply(project.id, annotations, deleted)
                 gone = [i for item in deleted if item.kind == "tasks" for i in item.ids]
                 if gone:
-                    services.features.remove(project.id, project.features_version, gone)
+                    renewal.forget(services, project.id, gone)
                 touched.add(project.id)
     for project_id in touched:
         due.nudge(services, services.projects.get(project_id))

@@ -123,7 +123,8 @@ def package(services: Services, project: Project) -> Package:
         )
     learned = learn(table.vectors, known, len(labels.classes), kind="linear", seed=services.options.seed)
     report = report_json(learned.report, labels.classes)
-    report["audit"] = audit.judge(learned.probs, labels.rows, labels.audit)
+    population = services.tasks.population(project.id)
+    report["audit"] = audit.judge(learned.probs, labels.rows, labels.audit, population=population)
     served = services.rankings.latest_head(project.id)
     rankings = services.rankings.history(project.id, limit=MANY)[::-1]
     counts = services.tasks.counts(project.id)

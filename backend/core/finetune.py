@@ -25,9 +25,12 @@ def train(services: Services, project_id: int, version: int) -> TrainingState | 
     """Go on with the fine-tuning of this version for a slice; when it is done, hand over to embedding.
 
     None if it is no longer under way. An error of the training (no memory even at batch 1, broken images) marks the
-    version failed with its reason; a killed worker's slice is run again.
+    version failed with its reason; a killed worker's slice is run again. What a slice did is kept only if the version
+    still trains when it ends.
     """
     current = services.feature_sets.get(project_id, version)
+    if current.state == "cancelled":
+        services.trainer().drop(_run(current))
     if current.state != "training":
         return None
     order = make_order(services, current)
@@ -35,38 +38,38 @@ def train(services: Services, project_id: int, version: int) -> TrainingState | 
     def cancelled() -> bool:
         return services.feature_sets.get(project_id, version).state != "training"
 
+    trainer = services.trainer()
     try:
-        state = services.trainer().slice(order, seconds=SLICE_SECONDS, cancelled=cancelled)
+        state = trainer.slice(order, seconds=SLICE_SECONDS, cancelled=cancelled)
     except TrainingFailed as error:
         log.warning("fine-tuning failed", project=project_id, version=version, reason=str(error))
-        if not cancelled():
-            at = services.clock.now()
-            services.feature_sets.update(project_id, version, at=at, state="failed", reason=str(error))
-        services.trainer().drop(order.run)
+        at = services.clock.now()
+        services.feature_sets.move(project_id, version, "fail", at=at, reason=str(error))
+        trainer.drop(order.run)
         return None
     services.jobs.progress(len(state.epochs), state.total)
-    if cancelled():
-        return state
     report = {
-        **current.report,
         "epochs": [dict(epoch) for epoch in state.epochs],
         "planned": state.total,
         "train_seconds": sum(epoch["seconds"] for epoch in state.epochs),
         **pseudo.record(order),
     }
-    done = state.finished
-    updated = services.feature_sets.update(
+    moved = services.feature_sets.move(
         project_id,
         version,
+        "trained" if state.finished else "slice",
         at=services.clock.now(),
         report=report,
         checkpoint=state.checkpoint,
-        state="embedding" if done else "training",
     )
-    if done:
-        services.trainer().drop(order.run)
+    if moved is None or state.finished:
+        trainer.drop(order.run)
+    if moved is None:
+        log.info("fine-tuning came too late", project=project_id, version=version)
+        return state
+    if state.finished:
         log.info("fine-tuned", project=project_id, version=version, epochs=len(state.epochs))
-    renewal.nudge(services, updated)
+    renewal.nudge(services, moved)
     return state
 
 
@@ -90,7 +93,7 @@ def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
     elif project.calibrate:
         examples += _expansion(services, project, table, kept, train_rows, len(labels.classes))
     return TrainingOrder(
-        run=f"p{project.id}-v{current.version}",
+        run=_run(current),
         backbone=services.options.backbone,
         method=current.method or "lp-ft",
         classes=labels.classes,
@@ -98,6 +101,10 @@ def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
         held_out=tuple(_examples(table, stopping, kept, images)),
         seed=services.options.seed,
     )
+
+
+def _run(current: FeatureSet) -> str:
+    return f"p{current.project}-v{current.version}"
 
 
 def _labels_then(services: Services, current: FeatureSet, table: FeatureTable, labels: Labels) -> NDArray[np.int64]:

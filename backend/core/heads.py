@@ -46,7 +46,15 @@ def train(
         seed=services.options.seed,
     )
     report = report_json(learned.report, labels.classes)
-    report["audit"] = audit.judge(learned.probs, labels.rows, labels.audit)
+    before = services.rankings.latest_head(project.id)
+    report["audit"] = audit.judge_next(
+        learned.probs,
+        labels.rows,
+        labels.audit,
+        tasks=table.task_ids,
+        population=services.tasks.population(project.id),
+        earlier=before.report.get("audit") if before else None,
+    )
     head = services.rankings.add_head(
         project.id,
         project.features_version,

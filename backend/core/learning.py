@@ -12,12 +12,18 @@ from backend.core.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Accuracy with its 95% interval, all in [0, 1], on `labels` labels (None: not recorded)."""
+    """Accuracy with its 95% interval, all in [0, 1], on `labels` labels (None: not recorded).
+
+    population : tasks that the labels were drawn from at random; the interval then holds at every look and for all
+    heads together (see `audit.judge_next`). None: it is Wilson's, for one look: so is all that is out of fold,
+    and the audit of rounds before there was the other.
+    """
 
     value: float
     low: float
     high: float
     labels: int | None = None
+    population: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def accuracy(head: Head | None) -> Accuracy | None:
 
 
 def audit(head: Head | None) -> Accuracy | None:
-    """On the audit's labels: a random sample of the pool. None while it holds no label."""
+    """On the audit's labels: a random sample of the pool; as it was recorded. None while it holds no label."""
     return _accuracy(head.report.get("audit") or {}, "labels") if head else None
 
 
@@ -87,4 +93,5 @@ def _ece(head: Head) -> float | None:
 def _accuracy(report: Mapping[str, Any], counted: str) -> Accuracy | None:
     if any(report.get(key) is None for key in ("accuracy", "low", "high")):
         return None
-    return Accuracy(float(report["accuracy"]), float(report["low"]), float(report["high"]), report.get(counted))
+    low, high = float(report["low"]), float(report["high"])
+    return Accuracy(float(report["accuracy"]), low, high, report.get(counted), report.get("population"))

@@ -25,6 +25,7 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
 
     A shard holds the tasks whose id is `shard` modulo the number of shards. What is stored is not embedded again, so
     that the job can be killed and run anew; the live version is not touched. The last shard to finish hands over.
+    Once the renewal is cancelled, the next chunk is not stored and the job ends.
     """
     current = services.feature_sets.get(project_id, version)
     if current.state != "embedding":
@@ -36,18 +37,19 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
         embedder = services.embedder(current.checkpoint)
         items = [(task.id, task.image) for task in found if task.image is not None]
         failed = _store(services, current, embedder.embed(items), len(items))
+        current = services.feature_sets.get(project_id, version)
+        if current.state != "embedding":
+            return 0
         if failed:
-            unread = services.feature_sets.get(project_id, version).report.get("unread", [])
-            current = _note(services, current, unread=[*unread, *failed])
+            current = _note(services, current, unread=[*current.report.get("unread", []), *failed])
     left = missing(services, current)
     if mine:
         live = services.features.ids(project_id, services.projects.get(project_id).features_version)
         current = _note(services, current, left=len(left), pool=len(live))
-    if not left and current.state == "embedding":
+    if not left:
         tag = services.embedder(current.checkpoint).backbone.tag
-        current = services.feature_sets.update(
-            project_id, version, at=services.clock.now(), state="judging", backbone=tag
-        )
+        at = services.clock.now()
+        current = services.feature_sets.move(project_id, version, "embedded", at=at, backbone=tag) or current
     renewal.nudge(services, current)
     return len(mine)
 
@@ -66,37 +68,51 @@ def _note(services: Services, current: FeatureSet, **entries: object) -> Feature
 
 
 def judge(services: Services, project_id: int, version: int) -> Comparison | None:
-    """Accept the version if it is better on unseen labels (then switch to it), else reject it with the reason."""
+    """Accept the version if it is better on unseen labels (then it goes live), else reject it with the reason.
+
+    None if it is not to be judged (any more): cancelled, judged by another worker, or compared with a version that is
+    not the live one any more; then it is judged again.
+    """
     current = services.feature_sets.get(project_id, version)
     if current.state != "judging":
         return None
-    found = compare_versions(services, current)
+    live = services.projects.get(project_id).features_version
+    found = compare_versions(services, current, live)
     report = {
-        **current.report,
         "accuracy_old": found.accuracy_old,
         "accuracy_new": found.accuracy_new,
         "gain": found.gain,
         "p": found.p,
         "judged": found.labels,
     }
-    state = current.state if found.better else "rejected"
-    services.feature_sets.update(
-        project_id, version, at=services.clock.now(), state=state, report=report, reason=found.reason
+    moved = services.feature_sets.move(
+        project_id,
+        version,
+        "accept" if found.better else "reject",
+        at=services.clock.now(),
+        over=live,
+        stored=services.features.ids(project_id, version).tolist() if found.better else (),
+        report=report,
+        reason=found.reason,
     )
+    if moved is None:
+        log.info("the judgement came too late", project=project_id, version=version)
+        renewal.nudge_current(services, project_id)
+        return None
     log.info("renewal judged", project=project_id, version=version, better=found.better, reason=found.reason)
     if found.better:
-        renewal.switch(services, project_id, version)
+        renewal.rank_on_switched(services, project_id)
     return found
 
 
-def compare_versions(services: Services, current: FeatureSet) -> Comparison:
-    """The two versions on labels that the fine-tuning never saw (see `compare_features`).
+def compare_versions(services: Services, current: FeatureSet, live: int) -> Comparison:
+    """The version and the live one on labels that the fine-tuning never saw (see `compare_features`).
 
     These are the half of the held-out ones that did not stop the training, the audit's, and all that came since the
     renewal began.
     """
     project = services.projects.get(current.project)
-    old = services.features.load(project.id, project.features_version)
+    old = services.features.load(project.id, live)
     new = services.features.load(project.id, current.version)
     tasks = np.intersect1d(old.task_ids, new.task_ids)
     before, after = (table.vectors[np.isin(table.task_ids, tasks)] for table in (old, new))
@@ -110,9 +126,12 @@ def compare_versions(services: Services, current: FeatureSet) -> Comparison:
 def _store(
     services: Services, current: FeatureSet, results: Iterator[Embedded | Failed], total: int
 ) -> list[dict[str, object]]:
-    """Append chunk by chunk; returns what could not be read, with the reason."""
+    """Append chunk by chunk while the version still embeds; returns what could not be read, with the reason."""
     good: list[Embedded] = []
     failed: list[dict[str, object]] = []
+
+    def wanted() -> bool:
+        return services.feature_sets.get(current.project, current.version).state == "embedding"
 
     def commit() -> None:
         if good:
@@ -127,7 +146,10 @@ def _store(
         else:
             good.append(result)
         if len(good) >= services.options.chunk_size:
+            if not wanted():
+                return []
             commit()
             services.jobs.progress(done, total)
-    commit()
+    if wanted():
+        commit()
     return failed

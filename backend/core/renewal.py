@@ -2,7 +2,8 @@
 
 The way of one renewal: `start` writes a feature set in state "training"; `finetune.train` runs it slice by slice;
 `reembed.embed_version` fills the new version while the old one serves; `reembed.judge` accepts or rejects it on labels
-that the training never saw. Whatever happens on the way, the live version stays as it is until the switch.
+that the training never saw. Whatever happens on the way, the live version stays as it is until the switch. The states
+and how they change are in `renewal_states`; a job whose move comes too late stops there and leaves nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from backend.core.domain import FeatureTable, Head, Project
 from backend.core.errors import UserError
 from backend.core.labels import Labels, read_labels
+from backend.core.renewal_states import UNDER_WAY, after
 from backend.core.services import Services
 from backend.core.training import FeatureSet, Method
 from selection.proxy.renewal import Evidence, advise, measure
 
 log = structlog.get_logger()
 
-UNDER_WAY = ("training", "embedding", "judging")
 HELD_OUT = 0.2  # of the labels; early stopping and the acceptance test use them
 FULL_FROM = 50  # labels a class from which all weights are trained at once (FT); below, the head first (LP-FT)
 
@@ -92,6 +93,7 @@ def start(services: Services, project_id: int, method: Method | None = None) -> 
     chosen: Method = method or ("ft" if len(rows) >= FULL_FROM * classes else "lp-ft")
     made = services.feature_sets.begin(
         project_id,
+        version=free_version(services, project_id),
         method=chosen,
         base=project.features_version,
         labels=len(rows),
@@ -99,31 +101,44 @@ def start(services: Services, project_id: int, method: Method | None = None) -> 
         held_out=held_out,
         at=services.clock.now(),
     )
-    services.features.clear(project_id, made.version)  # of a database before this one
     log.info("renewal started", project=project_id, version=made.version, method=chosen, labels=len(rows))
     nudge(services, made)
     return made
 
 
 def cancel(services: Services, project_id: int) -> FeatureSet:
-    """Stop the renewal that is under way; the live features stay. Raises `UserError` if there is none."""
+    """Stop the renewal that is under way; the live features stay. Raises `UserError` if there is none (any more)."""
     current = _current(services.feature_sets.list(project_id))
     if current is None:
         raise UserError("no renewal is under way")
-    return services.feature_sets.update(
-        project_id, current.version, at=services.clock.now(), state="cancelled", reason="cancelled by a person"
-    )
+    at = services.clock.now()
+    done = services.feature_sets.move(project_id, current.version, "cancel", at=at, reason="cancelled by a person")
+    if done is None:
+        now = services.feature_sets.get(project_id, current.version)
+        raise UserError(f"the renewal has just ended: version {now.version} is {now.state}; nothing changed")
+    return done
 
 
 def rollback(services: Services, project_id: int, version: int) -> None:
     """Serve from an older (or a rejected) version again; tasks that it lacks are embedded for it.
 
-    Raises `UserError` if the version has no features.
+    Raises `UserError` unless the version is retired or rejected: those were whole once. What is still being made, was
+    cancelled or has failed never serves, however many features it holds.
     """
     found = services.feature_sets.get(project_id, version)
+    if found.state == "live":
+        raise UserError(f"version {version} serves already; nothing changed")
+    if after(found.state, "return") is None:
+        raise UserError(
+            f"version {version} is {found.state}: only versions that were whole once, retired and rejected ones, can "
+            "serve; nothing changed"
+        )
     if not len(services.features.ids(project_id, version)):
-        raise UserError(f"version {version} of project {project_id} holds no features ({found.state}); nothing changed")
-    switch(services, project_id, version)
+        raise UserError(f"version {version} of project {project_id} holds no features; nothing changed")
+    at, stored = services.clock.now(), services.features.ids(project_id, version).tolist()
+    if services.feature_sets.move(project_id, version, "return", at=at, stored=stored) is None:
+        raise UserError(f"version {version} serves already; nothing changed")  # asked for twice at once
+    rank_on_switched(services, project_id)
 
 
 def act(
@@ -147,15 +162,25 @@ def act(
     raise UserError('the action must be "start", "cancel", or "rollback" with a version')
 
 
-def switch(services: Services, project_id: int, version: int) -> None:
-    """One switch to another version: rank on it, publish. Tasks without features in it become pending."""
-    services.feature_sets.make_live(project_id, version, services.clock.now())
-    before = [item.version for item in services.feature_sets.list(project_id) if item.state == "retired"]
-    known = {task for past in before for task in services.features.ids(project_id, past).tolist()}
-    services.tasks.reset(project_id, sorted(known - set(services.features.ids(project_id, version).tolist())))
+def rank_on_switched(services: Services, project_id: int) -> None:
+    """Ask for a round on the version that has just gone live. Lost, it is found due by the tick (`learning_due`)."""
     services.jobs.submit(
         "cycle", key=f"cycle:{project_id}", urgent=True, project=project_id, reason="switched features"
     )
+
+
+def free_version(services: Services, project_id: int) -> int:
+    """A number for the next version under which the store holds nothing, not even of a database before this one."""
+    version = services.feature_sets.list(project_id)[-1].version + 1
+    while len(services.features.ids(project_id, version)):
+        version += 1
+    return version
+
+
+def forget(services: Services, project_id: int, tasks: Sequence[int]) -> None:
+    """Drop the features of tasks that are gone or show another image: of all versions, for any may serve again."""
+    for item in services.feature_sets.list(project_id):
+        services.features.remove(project_id, item.version, tasks)
 
 
 def nudge(services: Services, current: FeatureSet) -> None:

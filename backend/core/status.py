@@ -55,6 +55,7 @@ class ProjectStatus:
     open: int  # embedded, neither labeled nor skipped
     classes: Mapping[str, int]
     strategy: str
+    preset: str | None  # the name by which the strategy was chosen, if not its own
     params: Mapping[str, Any]
     batch_size: int
     preannotate: bool
@@ -117,6 +118,7 @@ def status(services: Services, project: Project) -> ProjectStatus:
         open=counts.open,
         classes=named | dict(counts.labels),
         strategy=project.strategy.name,
+        preset=project.preset,
         params=dict(project.strategy.params),
         batch_size=project.batch_size,
         preannotate=project.preannotate,

@@ -16,18 +16,32 @@ def switch(services: Services, project: int, name: str | None, params: Mapping[s
     """Rank by another selector from now on (None: by the same with these parameters); live after one learning round.
 
     `name` may be a preset (`asvp-margin`, `svpp-margin`, `activedc`): it also decides whether features are renewed and
-    trainings calibrated, until the next switch. Raises `BadSetting` with the known names or parameters; the old
-    strategy stays then.
+    trainings calibrated, until the next switch. All of it is one transaction, so of two switches at once the later one
+    is what there is. Raises `BadSetting` with the known names or parameters; the old strategy stays then.
     """
-    current = services.projects.get(project)
-    chosen = checked(current.config, current.strategy.name if name is None else name, params or {})
-    if name is not None:
-        fields = _settings(current, preset(name), is_preset=name != chosen.name)
-        services.projects.update(project, **fields)
-    if chosen != current.strategy:
-        services.projects.set_strategy(project, chosen, services.clock.now())
+    at = services.clock.now()
+    before: list[Strategy] = []
+
+    def change(current: Project) -> dict[str, Any]:
+        before[:] = [current.strategy]
+        return _fields(current, name, params or {}, at)
+
+    chosen = services.projects.edit(project, change).strategy
+    if [chosen] != before:
         services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="strategy switched")
     return chosen
+
+
+def _fields(current: Project, name: str | None, params: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """All that the switch sets."""
+    chosen = checked(current.config, current.strategy.name if name is None else name, params)
+    fields: dict[str, Any] = {}
+    if name is not None:
+        is_preset = name != chosen.name
+        fields = {"preset": name if is_preset else None, **_settings(current, preset(name), is_preset=is_preset)}
+    if chosen != current.strategy:
+        fields |= {"strategy": chosen, "strategy_changed_at": at}
+    return fields
 
 
 def _settings(current: Project, asked: Preset, *, is_preset: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from itertools import islice
 
 import structlog
 
-from backend.core import due, heal
+from backend.core import due, heal, renewal
 from backend.core.domain import Project, RemoteProject, RemoteTask
 from backend.core.register import enroll
 from backend.core.services import Services
@@ -81,7 +81,7 @@ def take(services: Services, project: Project, tasks: Sequence[RemoteTask]) -> N
     known = {task.id: task for task in services.tasks.list(project.id, ids=[t.id for t in tasks], limit=len(tasks))}
     moved = [t.id for t in tasks if t.id in known and known[t.id].image != t.image]
     if moved:
-        services.features.remove(project.id, project.features_version, moved)
+        renewal.forget(services, project.id, moved)
     services.tasks.upsert(project.id, [(task.id, task.image) for task in tasks])
     services.tasks.replace(project.id, tasks)
 
@@ -92,7 +92,7 @@ def _match_ids(services: Services, project: Project, pulled_all: bool) -> float:
     gone = services.tasks.keep_only(project.id, ids)
     if gone:
         log.info("tasks deleted in Label Studio", project=project.id, tasks=len(gone))
-        services.features.remove(project.id, project.features_version, gone)
+        renewal.forget(services, project.id, gone)
     if not pulled_all and services.tasks.counts(project.id).tasks != len(ids):
         return _pull(services, project, None)
     return 0.0

@@ -103,8 +103,12 @@ def apply(services: Services, project: Project, found: Mapping[str, Any]) -> Non
     """Set values that are checked already; a preset that had set one of them will not take it back."""
     if not found:
         return
-    taken = {name: value for name, value in project.before_preset.items() if name not in found}
-    services.projects.update(project.id, **found, before_preset=taken)
+
+    def change(now: Project) -> dict[str, Any]:
+        taken = {name: value for name, value in now.before_preset.items() if name not in found}
+        return {**found, "before_preset": taken}
+
+    services.projects.edit(project.id, change)
     if found.get("audit_share", project.audit_share) != project.audit_share:
         services.tasks.forget_draw(project.id)  # before the first label a new draw is as fair as the first
 

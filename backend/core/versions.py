@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.core import pseudo, renewal
 from backend.core.domain import Project
+from backend.core.renewal_states import UNDER_WAY
 from backend.core.services import Services
 from backend.core.training import FeatureSet
 
@@ -120,7 +121,7 @@ def advice(services: Services, project: Project, sets: Sequence[FeatureSet]) -> 
 
 def under_way(sets: Sequence[FeatureSet]) -> UnderWay | None:
     """The renewal that trains, embeds or is judged now."""
-    item = next((item for item in sets if item.state in renewal.UNDER_WAY), None)
+    item = next((item for item in sets if item.state in UNDER_WAY), None)
     if item is None:
         return None
     epochs: list[Mapping[str, float]] = item.report.get("epochs", [])

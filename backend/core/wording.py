@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from backend.core.learning import Accuracy, HeadView
 from backend.core.status import Healing
 from backend.core.versions import Advice, UnderWay
@@ -17,6 +20,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
+def strategy(name: str, preset: str | None, params: Mapping[str, Any]) -> str:
+    """ "asvp-margin (margin) k=2": as people named it, and the selector that a preset stands for."""
+    named = f"{preset} ({name})" if preset else name
+    return " ".join([named, *(f"{key}={value}" for key, value in params.items())])
+
+
 def interval(value: Accuracy) -> str:
     """ "75.0% (60.0% to 90.0%)"."""
     return f"{value.value:.1%} ({value.low:.1%} to {value.high:.1%})"
@@ -27,16 +36,19 @@ def accuracy(value: Accuracy | None, head: HeadView | None) -> str:
     if value is None:
         return "not enough labels"
     error = f", calibration error {head.ece:.1%}" if head and head.ece is not None else ""
-    return f"{interval(value)} out of fold{error}"
+    return f"{interval(value)} out of fold, interval for one look{error}"
 
 
 def audit(value: Accuracy | None, share: float) -> str:
-    """On labels drawn at random, or why there is none."""
-    if value is not None:
-        return f"{interval(value)} on {value.labels} {'label' if value.labels == 1 else 'labels'} drawn at random"
-    if share == 0:
+    """On labels drawn at random, of which tasks, and whether the interval holds at every look; or why there is none."""
+    if value is None and share == 0:
         return "switched off (audit_share=0)"
-    return f"no audit label yet: about one in {round(1 / share)} tasks is drawn at random"
+    if value is None:
+        return f"no audit label yet: about one in {round(1 / share)} tasks is drawn at random"
+    told = f"{interval(value)} on {value.labels} {'label' if value.labels == 1 else 'labels'} drawn at random"
+    if value.population is None:
+        return f"{told}, interval for one look; the next round's holds at every look"
+    return f"{told} of {value.population} tasks, interval for every look at every round"
 
 
 def head(view: HeadView | None) -> str:

@@ -53,7 +53,7 @@ def blueprint(services: Services) -> Blueprint:
         if unknown or "name" not in body:
             raise UserError('send {"name": "margin", "params": {}}')
         chosen = switch(services, find(number).id, body["name"], body.get("params") or {})
-        return jsonify({"name": chosen.name, "params": dict(chosen.params)})
+        return jsonify({"name": chosen.name, "params": dict(chosen.params), "preset": find(number).preset})
 
     @made.get("/projects/<int(max=2147483647):number>/settings")
     def settings(number: int) -> ResponseReturnValue:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from backend.core import audit, sync, tuning
-from backend.core.domain import Pick
+from backend.core.domain import Pick, RemoteTask
 from backend.core.predict import predict
+from selection.proxy.anytime import interval, share
 from tests.backend.world import KEY, LS_ID, NAMES, World
 
 SHARE = 0.2
@@ -136,3 +139,55 @@ def test_after_the_first_label_the_draw_stands(world: World) -> None:
     tuning.change(world.services, world.project, {"audit_share": 0.4})
     world.rank()
     assert world.services.tasks.audit(world.project.id) == drawn != set()
+
+
+def judged(
+    answers: list[int], labels: list[int], earlier: Mapping[str, object] | None, tasks: int = 0
+) -> dict[str, Any]:
+    """Four audit rows and two others, of a population of a hundred."""
+    drawn = np.array([True] * 4 + [False] * 2)
+    ids = np.arange(tasks, tasks + 6)
+    probs = np.eye(3, dtype=np.float32)[answers]
+    return audit.judge_next(probs, np.array(labels), drawn, tasks=ids, population=100, earlier=earlier)
+
+
+def test_each_head_that_answers_otherwise_spends_its_share_and_no_other_does() -> None:
+    """(10-F5) The interval is for one model, and each round makes another."""
+    none = judged([0, 1, 2, 0, 1, 2], [-1, -1, -1, -1, 1, 2], None)
+    assert (none["head"], none["accuracy"], none["low"], none["high"]) == (0, None, 0.0, 1.0)
+    first = judged([0, 1, 2, 0, 1, 2], [0, 1, -1, -1, 1, 2], none)
+    assert (first["head"], first["labels"], first["right"], first["population"]) == (1, 2, 2, 100)
+    assert (first["low"], first["high"]) == interval(2, 2, 100, share(0.05, 1))
+    looked = judged([0, 1, 2, 0, 1, 2], [0, 1, 2, 1, 1, 2], first)  # the same model, looked at again
+    assert (looked["head"], looked["labels"], looked["right"]) == (1, 4, 3)
+    second = judged([0, 1, 2, 0, 1, 1], [0, 1, 2, 1, 1, 2], looked)  # differs where nothing is audited
+    assert (second["head"], second["right"]) == (2, 3)
+    assert (second["low"], second["high"]) == interval(3, 4, 100, share(0.05, 2))
+    assert judged([0, 1, 2, 0, 1, 1], [0, 1, 2, 1, 1, 2], second, tasks=50)["head"] == 3  # of other tasks
+    assert judged([0, 1, 2, 0, 1, 1], [-1, -1, -1, -1, 1, 2], second)["head"] == 2  # nothing judged, nothing spent
+
+
+def test_heads_judged_by_the_interval_for_one_look_do_not_count() -> None:
+    old = {"labels": 20, "right": 15, "accuracy": 0.75, "low": 0.53, "high": 0.89}
+    assert judged([0] * 6, [0, 1, 2, 1, 1, 2], old)["head"] == 1
+
+
+def test_the_audit_stands_for_what_had_no_label_when_it_was_drawn_and_what_came_later(world: World) -> None:
+    project = world.project.id
+    world.label(*range(1, 11))  # before anything was drawn
+    world.rank()
+    assert world.services.tasks.population(project) == 90
+    world.label(*range(11, 61))
+    order = world.rank()
+    head = world.services.rankings.latest_head(project)
+    assert head is not None and order
+    told = head.report["audit"]
+    assert (told["population"], told["head"]) == (90, 1)
+    assert told["labels"] == len(world.services.tasks.audit(project) & set(range(11, 61))) > 0
+    fresh = [RemoteTask(1000 + n, f"/data/new{n}.png", (), world.clock.time) for n in range(20)]
+    world.ls.put(LS_ID, fresh)
+    sync.reconcile(world.services, project)
+    world.embed_all()
+    world.rank()
+    assert world.services.tasks.population(project) == 110
+    assert world.services.tasks.audit(project) & {task.id for task in fresh}

@@ -94,6 +94,7 @@ def test_the_strategy_is_shown_switched_and_refused(world, run):
     live(world)
     assert run("strategy", LS_ID)[1].split()[0] == "auto"
     assert json.loads(run("strategy", LS_ID, "typiclust", "-p", "neighbors=7", "--json")[1]) == {
+        "preset": None,
         "name": "typiclust",
         "params": {"neighbors": 7},
     }
@@ -101,6 +102,22 @@ def test_the_strategy_is_shown_switched_and_refused(world, run):
     assert (code, out) == (2, "") and "margn" in err and "margin" in err and err.count("\n") == 1
     assert run("strategy", LS_ID, "random", "-p", "x=1")[0] == 2
     assert world.project.strategy.name == "typiclust"
+
+
+def test_a_presets_name_is_shown_wherever_the_strategy_is(world, run):
+    """(10-F2) `strategy 7 asvp-margin` was remembered, and shown, as `margin`."""
+    live(world)
+    assert (
+        run("strategy", LS_ID, "asvp-typiclust", "-p", "neighbors=7")[1] == "asvp-typiclust (typiclust) neighbors=7\n"
+    )
+    assert run("strategy", LS_ID)[1] == "asvp-typiclust (typiclust) neighbors=7\n"
+    assert json.loads(run("strategy", LS_ID, "-p", "neighbors=5", "--json")[1])["preset"] == "asvp-typiclust"
+    assert "asvp-typiclust (typiclust) neighbors=5" in run("status", LS_ID)[1]
+    told = run("set", LS_ID, "calibrate=off")[1].splitlines()
+    assert "renewal=auto  (by the preset asvp-typiclust)" in told and "calibrate=off" in told
+    assert json.loads(run("connect", LS_ID, "--json")[1])["preset"] == "asvp-typiclust"
+    assert run("strategy", LS_ID, "random")[1] == "random\n"
+    assert "renewal=default" in run("set", LS_ID)[1].splitlines()
 
 
 def test_connect_and_disconnect_tell_what_they_did(world, run):

@@ -169,6 +169,8 @@ def test_the_card_tells_counts_figures_and_limits(made):
         f"from {trained} labels",
         f"| {report['accuracy']:.1%} | {report['low']:.1%} to {report['high']:.1%} |",
         "the live queue's head",
+        f"of the {report['audit']['population']} tasks that nobody had labeled",
+        "Wilson's, for one look",
         "efficientnet-lite0 at 64 px",
         "## Limits",
         "`auto`",

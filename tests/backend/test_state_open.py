@@ -136,5 +136,9 @@ def test_a_database_of_the_schema_before_keeps_its_projects_heads_and_publicatio
     assert live is not None and (live.model_version, live.imported, live.healed) == ("labelqueue-7-r1", None, "")
     assert state.rankings.last_healing(project.id) is None
     head = state.rankings.latest_head(project.id)
-    assert project.before_preset == {} and head is not None and head.classes == ("cat",)
+    assert (project.before_preset, project.preset) == (
+        {},
+        None,
+    )  # (10-F2) a preset chosen before: its selector is shown
+    assert head is not None and head.classes == ("cat",)
     state.close()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
+from backend.core import strategy
 from backend.core.domain import LabelConfig, Strategy
 from backend.core.errors import BadSetting, UnknownProject
+from backend.core.presets import preset
 from tests.backend.conftest import CONFIG
 
 
@@ -23,7 +27,7 @@ def test_a_project_is_found_by_both_ids_as_it_was_added(state, project):
 
 def test_adding_again_updates_what_label_studio_owns_and_keeps_the_settings(state, project):
     state.projects.update(project.id, batch_size=3, preannotate=False, synced_at=5.5, head_size=20, backbone="b")
-    state.projects.set_strategy(project.id, Strategy("margin", {"k": 2}), 9.0)
+    state.projects.update(project.id, strategy=Strategy("margin", {"k": 2}), strategy_changed_at=9.0)
     other = LabelConfig("img", None, None, (), False, "no Choices")
     again = state.projects.add(7, "7.1", title="Zoo", label_config="<View></View>", config=other, at=10.0)
     assert again == replace(
@@ -62,18 +66,55 @@ def test_our_ids_are_never_given_twice(state, project):
     assert add(state, "7.1").id > project.id
 
 
+def switched(name: str, at: float):
+    """What `core.strategy` makes of a project when `name` is chosen at this time."""
+    return lambda now: strategy._fields(now, name, {}, at)
+
+
+def test_of_strategies_switched_at_once_one_is_there_wholly(state, project):
+    """(10-F2) Settings and selector were two transactions: a kill left half, and two admins' switches mixed."""
+    names = ("asvp-margin", "svpp-random", "activedc", "margin", "random")
+    for turn in range(8):
+        start = Barrier(len(names))
+
+        def switch(name, turn=turn, start=start):
+            start.wait(30)
+            return state.projects.edit(project.id, switched(name, 10.0 + turn))
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            results = list(pool.map(switch, names))
+        for name, made in zip(names, results, strict=True):
+            alone = replace(made, preset=name if "-" in name or name == "activedc" else None)
+            assert made == alone and made.strategy == preset(name).strategy
+        assert state.projects.get(project.id) in results
+        state.projects.edit(project.id, switched("auto", 10.5 + turn))
+        now = state.projects.get(project.id)
+        assert (now.preset, now.renewal, now.calibrate, now.before_preset) == (None, None, False, {})
+
+
+def test_an_edit_that_raises_changes_nothing(state, project):
+    def change(now):
+        raise BadSetting(f"{now.title} stays")
+
+    with pytest.raises(BadSetting, match="Pets stays"):
+        state.projects.edit(project.id, change)
+    with pytest.raises(BadSetting, match="no setting features_version"):  # only a move of feature versions sets it
+        state.projects.edit(project.id, lambda _: {"features_version": 2, "batch_size": 3})
+    assert state.projects.get(project.id) == project
+
+
 def test_unknown_projects_and_settings_are_refused(state, project):
     for call in (
         lambda: state.projects.get(99),
         lambda: state.projects.by_ls_id(99),
         lambda: state.projects.update(99, batch_size=1),
-        lambda: state.projects.set_strategy(99, Strategy(), 0.0),
+        lambda: state.projects.edit(99, lambda _: {}),
         lambda: state.tasks.upsert(99, [(1, "a")]),
         lambda: state.tasks.apply(99, []),
     ):
         with pytest.raises(UnknownProject, match="project 99 is not connected"):
             call()
-    with pytest.raises(BadSetting, match="no setting colour; known: batch_size"):
+    with pytest.raises(BadSetting, match="no setting colour; known: strategy"):
         state.projects.update(project.id, colour="red")
 
 

@@ -27,7 +27,7 @@ def test_a_task_without_an_image_is_failed_with_the_reason_until_it_has_one(stat
     assert (task.id, task.image) == (3, None)
     assert "no image" in task.reason
     assert state.tasks.retry_failed(project.id) == 0
-    state.tasks.reset(project.id)
+    state.feature_sets.begin_plain(project.id, "other", version=2, over=1, at=2.0)
     assert state.tasks.counts(project.id).failed == 1
     state.tasks.upsert(project.id, [(3, "c")])
     assert state.tasks.list(project.id) == [Task(3, "c", "pending", "", None, False)]
@@ -118,7 +118,7 @@ def test_a_result_for_the_old_feature_version_does_not_count(state, project):
     fill(state, project, 2)
     state.tasks.finish(project.id, {2: "d2"}, {})
     state.tasks.claim(project.id, "slow", 2, 60)
-    state.tasks.reset(project.id)
+    state.feature_sets.begin_plain(project.id, "other", version=2, over=1, at=2.0)
     state.tasks.finish(project.id, {1: "old"}, {})
     assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "u1", 0), (2, "u2", 0)]
 
@@ -148,7 +148,7 @@ def test_projects_do_not_see_each_other(state, project):
         fill(state, one, 2)
         state.tasks.apply(one.id, [Annotation(1, one.ls_id - 6, "cat", False, 1.0)])
     state.tasks.remove(other.id, [1])
-    state.tasks.reset(other.id)
+    state.feature_sets.begin_plain(other.id, "other", version=2, over=1, at=2.0)
     assert state.tasks.labels(project.id)[0] == {1: "cat"}
     assert state.tasks.labels(other.id)[0] == {2: "cat"}
     assert ids(state.tasks.claim(project.id, "a", 9, 60)) == [1, 2]

@@ -73,3 +73,49 @@ def test_a_setting_beside_the_preset_in_the_extra_params_is_a_persons(world: Wor
     register(world.services, KEY, LABEL_CONFIG, '{"strategy": "asvp-badge", "renewal": "suggest"}')
     register(world.services, KEY, LABEL_CONFIG, '{"strategy": "badge"}')
     assert world.project.renewal == "suggest"
+
+
+def kept(world: World) -> tuple[object, ...]:
+    now = world.project
+    return now.strategy.name, dict(now.strategy.params), now.preset, now.renewal, now.calibrate, dict(now.before_preset)
+
+
+def test_the_presets_name_is_kept_until_a_plain_strategy_takes_its_place(world: World) -> None:
+    """(10-F2) `asvp-margin` was remembered as `margin`."""
+    project = world.connect(10)
+    before = {"renewal": None, "calibrate": False}
+    for name, expected in (
+        ("asvp-margin", ("margin", {}, "asvp-margin", "auto", False, before)),
+        ("asvp-margin", ("margin", {}, "asvp-margin", "auto", False, before)),  # twice is once
+        ("activedc", ("activeft", {}, "activedc", "auto", True, before)),
+        ("svpp-margin", ("margin", {}, "svpp-margin", "off", False, before)),
+        (None, ("margin", {}, "svpp-margin", "off", False, before)),  # parameters alone
+        ("margin", ("margin", {}, None, None, False, {})),
+        ("margin", ("margin", {}, None, None, False, {})),
+    ):
+        strategy.switch(world.services, project.id, name)
+        assert kept(world) == expected
+    strategy.switch(world.services, project.id, "svpp-typiclust", {"neighbors": 7})
+    assert kept(world)[:3] == ("typiclust", {"neighbors": 7}, "svpp-typiclust")
+
+
+def test_only_another_order_asks_for_a_round(world: World) -> None:
+    project = world.connect(10)
+    world.clock.time += 5
+    strategy.switch(world.services, project.id, "asvp-margin")
+    switched = world.project.strategy_changed_at
+    assert (world.asked().count("cycle"), switched) == (1, world.clock.time)
+    world.clock.time += 5
+    for name in ("asvp-margin", "svpp-margin", "margin"):  # the selector and its parameters stay
+        strategy.switch(world.services, project.id, name)
+    assert ("cycle" in world.asked(), world.project.strategy_changed_at) == (False, switched)
+
+
+def test_a_refused_switch_changes_nothing_at_all(world: World) -> None:
+    project = world.connect(10)
+    strategy.switch(world.services, project.id, "asvp-margin")
+    before = world.project
+    for name, params in (("svpp-nonsense", {}), ("activedc", {"no": 1}), (None, {"no": 1})):
+        with pytest.raises(BadSetting):
+            strategy.switch(world.services, project.id, name, params)
+    assert world.project == before

@@ -69,7 +69,7 @@ def test_status_tells_audit_calibration_and_head(world, run, client):
     head = world.services.rankings.latest_head(world.project.id)
     seen = client.get(f"/api/projects/{LS_ID}").json
     judged = head.report["audit"]
-    told = {"value": judged["accuracy"], "low": judged["low"], "high": judged["high"], "labels": judged["labels"]}
+    told = {name: judged[name] for name in ("low", "high", "labels", "population")} | {"value": judged["accuracy"]}
     assert seen["audit"] == told and judged["labels"] > 5
     assert seen["head"]["ece"] == head.report["ece"] and sum(seen["head"]["weights"].values()) == pytest.approx(1)
     shown, page = run("status", LS_ID)[1], client.get("/").text
@@ -83,7 +83,7 @@ def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
     learn(world, 40)
     world.label(*range(41, 81))
     world.rank()
-    world.services.feature_sets.begin_plain(world.project.id, "other", world.clock.now())
+    world.services.feature_sets.begin_plain(world.project.id, "other", version=2, over=1, at=world.clock.now())
     report = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "labels": 99, "judged": 99, "ece": 0.02}
     world.services.rankings.add_head(world.project.id, 2, "x", NAMES, report, world.clock.now())
     rounds = json.loads(run("curve", LS_ID, "--json")[1])
@@ -92,6 +92,23 @@ def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
     assert rounds[0]["audit"]["labels"] < rounds[1]["audit"]["labels"] and rounds[2]["audit"] is None
     assert [item.labels for item in learning.curve(world.services, world.project)] == [i["labels"] for i in rounds]
     assert "90.0% (80.0% to 95.0%)" in run("curve", LS_ID)[1]
+
+
+def test_rounds_judged_before_there_was_the_interval_for_every_look_are_shown_as_what_they_are(world, run, client):
+    """(10-F5) Their interval is for one look: it stays readable, is marked, and never passes for the other."""
+    old = {"labels": 20, "right": 15, "accuracy": 0.75, "low": 0.531, "high": 0.888}
+    report = {"accuracy": 0.7, "low": 0.6, "high": 0.79, "labels": 80, "judged": 80, "ece": 0.02, "audit": old}
+    world.services.rankings.add_head(world.project.id, 1, "x", NAMES, report, 1.0)
+    for shown in (run("status", LS_ID)[1], client.get("/").text):
+        assert "75.0% (53.1% to 88.8%) on 20 labels drawn at random, interval for one look" in " ".join(shown.split())
+        assert "70.0% (60.0% to 79.0%) out of fold, interval for one look" in " ".join(shown.split())
+    told = run("curve", LS_ID)[1]
+    assert "75.0% (53.1% to 88.8%)*" in told and "* judged by an earlier version" in told
+    learn(world)
+    seen = status(world.services, world.project)
+    assert seen.audit.population == world.services.tasks.population(world.project.id)
+    assert f" of {seen.audit.population} tasks, interval for every look at every round" in client.get("/").text
+    assert run("curve", LS_ID)[1].count("%)*") == 1
 
 
 def test_audit_tasks_are_marked_in_the_queue_and_hold_no_guess(world, run):

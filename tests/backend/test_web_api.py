@@ -28,7 +28,14 @@ def test_strategies_are_listed_with_their_parameters(client):
 def test_the_strategy_is_switched_or_stays(client, world):
     world.connect(3)
     path = f"/api/projects/{LS_ID}/strategy"
-    assert client.put(path, json={"name": "random"}).json == {"name": "random", "params": {}}
+    assert client.put(path, json={"name": "random"}).json == {"name": "random", "params": {}, "preset": None}
+    assert client.put(path, json={"name": "svpp-random"}).json == {
+        "name": "random",
+        "params": {},
+        "preset": "svpp-random",
+    }
+    assert client.get(f"/api/projects/{LS_ID}").json["preset"] == "svpp-random"
+    assert "svpp-random (random)" in client.get("/").text
     for body in ({"name": "margn"}, {"name": "random", "params": {"x": 1}}, {"nam": 1}, {"name": "random", "z": 1}):
         assert client.put(path, json=body).status_code == 400
     assert world.project.strategy.name == "random"

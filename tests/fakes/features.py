@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ class FakeFeatures:
     guesses: dict[int, Guesses] = field(default_factory=dict)
     appended: list[int] = field(default_factory=list)
     loaded: int = 0  # how often whole tables were read
+    meanwhile: Callable[[], object] | None = None  # what happens, once, while a whole table is read
 
     def append(self, project: int, version: int, batch: FeatureBatch) -> None:
         self.appended += batch.task_ids.tolist()
@@ -32,6 +33,9 @@ class FakeFeatures:
 
     def load(self, project: int, version: int) -> FeatureTable:
         self.loaded += 1
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
         rows = sorted(self.stored.get((project, version), {}).items())
         ids = np.array([task for task, _ in rows], np.int64)
         return FeatureTable(ids, np.stack([v for _, v in rows]) if rows else np.zeros((0, 0), np.float16))

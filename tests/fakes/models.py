@@ -22,6 +22,7 @@ class FakeEmbedder:
     name: str = "fake"
     gap: float = 3.0  # from the origin to each cluster
     noise: float = 0.1
+    meanwhile: Callable[[], object] | None = None  # what happens, once, after the fifth image
 
     @property
     def backbone(self) -> Backbone:
@@ -41,6 +42,9 @@ class FakeEmbedder:
         for count, (task, image) in enumerate(items):
             if self.die_after is not None and count >= self.die_after:
                 raise RuntimeError("killed")
+            if count == 5 and self.meanwhile is not None:
+                happens, self.meanwhile = self.meanwhile, None
+                happens()
             self.embedded.append(task)
             if "broken" in image:
                 yield Failed(task, "the image is truncated")
@@ -57,9 +61,13 @@ class FakeTrainer:
     orders: list[TrainingOrder] = field(default_factory=list)
     done: dict[str, int] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], object] | None = None  # what happens during a slice, once; an error is the slice's
 
     def slice(self, order: TrainingOrder, *, seconds: float, cancelled: Callable[[], bool]) -> TrainingState:
         self.orders.append(order)
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
         reached = min(self.done.get(order.run, 0) + self.per_slice, self.total)
         self.done[order.run] = reached
         epochs = [{"loss": 1.0, "held_out_loss": 1.0, "accuracy": 0.5, "seconds": 3.0}] * reached

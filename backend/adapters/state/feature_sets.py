@@ -1,21 +1,23 @@
-"""The versions of a project's features. Version 1 has no row until something is said of it."""
+"""The versions of a project's features. Version 1 has no row until something is said of it.
+
+States change only by the moves of `core.renewal_states`, each in one transaction under the project's lock.
+"""
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from backend.adapters.state.engine import Database
+from backend.adapters.state.switching import all_pending, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
 from backend.adapters.state.values import clean
-from backend.core.errors import BadSetting, UnknownProject, UserError
+from backend.core.errors import UnknownProject, UserError
+from backend.core.renewal_states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
 from backend.core.training import FeatureSet, Method
-
-UNDER_WAY = ("training", "embedding", "judging")
-SETTABLE = ("state", "backbone", "checkpoint", "report", "reason")
 
 
 class SqlFeatureSets:
@@ -38,6 +40,7 @@ class SqlFeatureSets:
         self,
         project: int,
         *,
+        version: int,
         method: Method,
         base: int,
         labels: int,
@@ -46,32 +49,67 @@ class SqlFeatureSets:
         at: float,
     ) -> FeatureSet:
         """A new version in state "training". Raises `UserError` while another one is under way."""
-        values: dict[str, Any] = {"state": "training", "method": method, "base": base, "labels": labels}
+        values: dict[str, Any] = {"state": BEGINS["begin"], "method": method, "base": base, "labels": labels}
         values |= {"labels_digest": labels_digest, "held_out": list(held_out)}
         with self._db.write(project) as connection:
             busy = [item for item in _all(connection, project) if item.state in UNDER_WAY]
             if busy:
                 raise UserError(f"version {busy[0].version} is already {busy[0].state}; wait for it or cancel it first")
-            return _insert(connection, project, values, at)
+            return _insert(connection, project, version, values, at)
 
-    def begin_plain(self, project: int, backbone: str, at: float) -> FeatureSet:
-        """A new live version for another backbone of the settings; the one before is retired."""
+    def begin_plain(self, project: int, backbone: str, *, version: int, over: int, at: float) -> FeatureSet | None:
+        """A new live version for another backbone; see `ports.FeatureSets.begin_plain`."""
         with self._db.write(project) as connection:
-            made = _insert(connection, project, {"state": "training", "backbone": backbone}, at)
-            _make_live(connection, project, made.version, at)
-            return _one(connection, project, made.version)
-
-    def update(self, project: int, version: int, *, at: float, **fields: Any) -> FeatureSet:
-        """Set any of: state, backbone, checkpoint, report, reason."""
-        unknown = sorted(set(fields) - set(SETTABLE))
-        if unknown:
-            raise BadSetting(f"a feature set has no field {', '.join(unknown)}; known: {', '.join(SETTABLE)}")
-        if "reason" in fields:
-            fields["reason"] = clean(fields["reason"])
-        with self._db.write(project) as connection:
+            if _live(connection, project) != over:
+                return None
+            values = {"state": BEGINS["replace"], "backbone": backbone}
+            under_way = (feature_sets.c.project == project, feature_sets.c.state.in_(MOVES["cancel"].sources))
+            cancelled = {"state": MOVES["cancel"].target, "reason": "cancelled: the backbone changed", "updated_at": at}
+            connection.execute(update(feature_sets).where(*under_way).values(**cancelled))
             _write_first(connection, project)
-            _set(connection, project, version, {**fields, "updated_at": at})
-            return _one(connection, project, version)
+            _retire(connection, project, at)
+            made = _insert(connection, project, version, values, at)
+            _serve(connection, made)
+            all_pending(connection, project)
+            return made
+
+    def move(
+        self,
+        project: int,
+        version: int,
+        name: MoveName,
+        *,
+        at: float,
+        over: int | None = None,
+        stored: Collection[int] = (),
+        report: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        checkpoint: str | None = None,
+        backbone: str | None = None,
+    ) -> FeatureSet | None:
+        """Compare and set; see `ports.FeatureSets.move`."""
+        with self._db.write(project) as connection:
+            found = _one(connection, project, version)
+            target = after(found.state, name)
+            if target is None or (over is not None and _live(connection, project) != over):
+                return None
+            given = {
+                "checkpoint": checkpoint,
+                "backbone": backbone,
+                "reason": None if reason is None else clean(reason),
+            }
+            values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+            if report is not None:
+                values["report"] = {**found.report, **report}
+            _write_first(connection, project)
+            if target == "live":
+                _retire(connection, project, at)
+            _set(connection, project, version, {**values, "state": target, "updated_at": at})
+            moved = _one(connection, project, version)
+            if target == "live":
+                _serve(connection, moved)
+                fit_to_features(connection, project, stored)
+            return moved
 
     def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
         """Set these entries of the report and leave its others, in one transaction: jobs of a version may overlap."""
@@ -80,12 +118,6 @@ class SqlFeatureSets:
             report = {**_one(connection, project, version).report, **entries}
             _set(connection, project, version, {"report": report, "updated_at": at})
             return _one(connection, project, version)
-
-    def make_live(self, project: int, version: int, at: float) -> None:
-        """Switch the project to this version: it becomes live, the one before retired."""
-        with self._db.write(project) as connection:
-            _write_first(connection, project)
-            _make_live(connection, project, version, at)
 
 
 def _all(connection: Connection, project: int) -> list[FeatureSet]:
@@ -121,21 +153,28 @@ def _write_first(connection: Connection, project: int) -> None:
         connection.execute(insert(feature_sets).values(**{**_empty(), **values, **times}, state="live"))
 
 
-def _insert(connection: Connection, project: int, values: Mapping[str, Any], at: float) -> FeatureSet:
+def _insert(connection: Connection, project: int, least: int, values: Mapping[str, Any], at: float) -> FeatureSet:
     _write_first(connection, project)
-    version = _all(connection, project)[-1].version + 1
+    version = max(_all(connection, project)[-1].version + 1, least)
     row = {**_empty(), **values, "project": project, "version": version, "created_at": at, "updated_at": at}
     connection.execute(insert(feature_sets).values(**row))
     return _one(connection, project, version)
 
 
-def _make_live(connection: Connection, project: int, version: int, at: float) -> None:
-    chosen = _one(connection, project, version)
-    live = (feature_sets.c.project == project, feature_sets.c.state == "live")
-    connection.execute(update(feature_sets).where(*live).values(state="retired", updated_at=at))
-    _set(connection, project, version, {"state": "live", "updated_at": at})
-    values = {"features_version": version, "backbone": chosen.backbone}
-    connection.execute(update(projects).where(projects.c.id == project).values(**values))
+def _live(connection: Connection, project: int) -> int:
+    query = select(projects.c.features_version).where(projects.c.id == project)
+    return int(connection.execute(query).scalar_one())
+
+
+def _retire(connection: Connection, project: int, at: float) -> None:
+    live = (feature_sets.c.project == project, feature_sets.c.state.in_(RETIRED.sources))
+    connection.execute(update(feature_sets).where(*live).values(state=RETIRED.target, updated_at=at))
+
+
+def _serve(connection: Connection, chosen: FeatureSet) -> None:
+    """The project follows the version that has just become live."""
+    values = {"features_version": chosen.version, "backbone": chosen.backbone}
+    connection.execute(update(projects).where(projects.c.id == chosen.project).values(**values))
 
 
 def _set(connection: Connection, project: int, version: int, values: Mapping[str, Any]) -> None:

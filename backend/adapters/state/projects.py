@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import secrets as random
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,18 +17,20 @@ from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting, UnknownProject
 
 SETTABLE = (
+    "strategy",
+    "preset",
+    "before_preset",
+    "strategy_changed_at",
     "batch_size",
     "min_interval",
     "head_size",
     "preannotate",
-    "features_version",
     "extra_params",
     "synced_at",
     "backbone",
     "audit_share",
     "renewal",
     "calibrate",
-    "before_preset",
 )
 
 
@@ -78,20 +81,23 @@ class SqlProjects:
         with self._db.write() as connection:
             connection.execute(delete(projects).where(projects.c.id == project))
 
-    def set_strategy(self, project: int, strategy: Strategy, at: float) -> None:
-        """Raises `UnknownProject`."""
-        values = {"strategy": strategy.name, "params": dict(strategy.params), "strategy_changed_at": at}
-        with self._db.write(project) as connection:
-            connection.execute(update(projects).where(projects.c.id == project).values(**values))
-
     def update(self, project: int, **fields: Any) -> None:
         """Raises `UnknownProject`, `BadSetting` for a field that is not to be set."""
-        unknown = sorted(set(fields) - set(SETTABLE))
-        if unknown:
-            raise BadSetting(f"a project has no setting {', '.join(unknown)}; known: {', '.join(SETTABLE)}")
+        self.edit(project, lambda _: fields)
+
+    def edit(self, project: int, change: Callable[[Project], Mapping[str, Any]]) -> Project:
+        """See `ports.Projects.edit`; raises `UnknownProject`, `BadSetting` for a field that is not to be set."""
         with self._db.write(project) as connection:
+            fields = dict(change(_one(connection, project, projects.c.id == project)))
+            unknown = sorted(set(fields) - set(SETTABLE))
+            if unknown:
+                raise BadSetting(f"a project has no setting {', '.join(unknown)}; known: {', '.join(SETTABLE)}")
+            if "strategy" in fields:
+                chosen: Strategy = fields["strategy"]
+                fields |= {"strategy": chosen.name, "params": dict(chosen.params)}
             if fields:
                 connection.execute(update(projects).where(projects.c.id == project).values(**fields))
+            return _one(connection, project, projects.c.id == project)
 
     def secret(self, name: str) -> str:
         """A random secret of 256 bits, made at the first call."""

@@ -55,6 +55,7 @@ projects = Table(
     Column("renewal", String(7)),  # null: auto with a GPU, else suggest
     Column("calibrate", Boolean, nullable=False, server_default=false()),
     Column("before_preset", JSON, nullable=False, server_default="{}"),
+    Column("preset", String),  # null: the strategy was chosen by a selector's name
     Column("audit_share", Double, nullable=False, server_default=text("0.05")),
     sqlite_autoincrement=True,
 )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, delete, false, func, insert,
 
 from backend.adapters.state import labels
 from backend.adapters.state.engine import Database
-from backend.adapters.state.tables import marks, tasks
+from backend.adapters.state.tables import marks, projects, tasks
 from backend.adapters.state.values import among, chunks, clean
 from backend.core.audit import draw
 from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
@@ -18,13 +18,14 @@ from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, T
 NO_IMAGE = "the task has no image: its data lacks the key that the label config names"
 
 _FREE: dict[str, Any] = {"owner": None, "leased_until": None}
-_ANEW: dict[str, Any] = {
+ANEW: dict[str, Any] = {
     **_FREE,
     "digest": "",
     "claims": 0,
     # Whoever embeds it now works on what it was: that result must not count.
     "voided": or_(tasks.c.voided, tasks.c.owner.is_not(None)),
 }
+"""What becomes of the embedding of a task that becomes pending again."""
 
 
 class SqlTasks:
@@ -96,10 +97,12 @@ class SqlTasks:
         with self._db.write(project) as connection:
             connection.execute(update(tasks).where(*mine).values(**values))
 
-    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
+    def finish(
+        self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str], *, version: int | None = None
+    ) -> None:
         """Set states: embedded id -> digest ("" keeps the known one), failed id -> reason; ends their leases.
 
-        A task whose image or feature version changed meanwhile stays pending.
+        A task whose image changed meanwhile stays pending; all do if another feature version than `version` is live.
         """
         rows: builtins.list[dict[str, Any]] = [
             {"task": task, "to": "embedded", "why": "", "sum": digest} for task, digest in embedded.items()
@@ -115,7 +118,10 @@ class SqlTasks:
             "claims": 0,
             **_FREE,
         }
+        live = select(projects.c.features_version).where(projects.c.id == project)
         with self._db.write(project) as connection:
+            if version is not None and connection.execute(live).scalar_one() != version:
+                return
             connection.execute(update(tasks).where(*mine).values(values), rows)
             for some in chunks([row["task"] for row in rows]):
                 connection.execute(_those(project, some).where(tasks.c.voided).values(voided=False))
@@ -125,18 +131,9 @@ class SqlTasks:
         which = (tasks.c.state == "failed", tasks.c.image.is_not(None))
         every = update(tasks).where(tasks.c.project == project)
         chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
-        values = {**_ANEW, "state": "pending", "reason": ""}
+        values = {**ANEW, "state": "pending", "reason": ""}
         with self._db.write(project) as connection:
             return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
-
-    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
-        """Every task (or these) that has an image becomes pending: the live version lacks its features."""
-        every = update(tasks).where(tasks.c.project == project)
-        chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
-        values = {**_ANEW, "state": "pending", "reason": ""}
-        with self._db.write(project) as connection:
-            for query in chosen:
-                connection.execute(query.where(tasks.c.image.is_not(None)).values(**values))
 
     def counts(self, project: int) -> Counts:
         """Tasks by state and class: three queries that read indexes and labeled tasks only."""
@@ -198,9 +195,10 @@ class SqlTasks:
             return set(connection.execute(query).scalars())
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
-        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
-        open_ones = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
-        query = select(tasks.c.id).where(*open_ones, tasks.c.label.is_(None), ~tasks.c.skipped)
+        """Decide for each embedded task that was not decided yet and has no label or skip."""
+        undecided = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
+        open_ones = (*undecided, tasks.c.label.is_(None), ~tasks.c.skipped)
+        query = select(tasks.c.id).where(*open_ones)
         with self._db.write(project) as connection:
             drawn = [task for task in connection.execute(query).scalars() if draw(seed, task) < share]
             for some in chunks(drawn):
@@ -220,6 +218,12 @@ class SqlTasks:
         query = select(tasks.c.id).where(tasks.c.project == project, tasks.c.audit.is_(True))
         with self._db.read() as connection:
             return set(connection.execute(query).scalars())
+
+    def population(self, project: int) -> int:
+        """How many tasks were drawn for the audit or passed over."""
+        decided = (tasks.c.project == project, tasks.c.audit.is_not(None))
+        with self._db.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(tasks).where(*decided)).scalar_one())
 
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
         """(task id -> label of labeled tasks, ids of skipped tasks); reads only tasks that ever had either."""
@@ -280,7 +284,7 @@ def _move(connection: Connection, project: int, images: Mapping[int, str | None]
     """Other images for known tasks: their features are void."""
     if images:
         mine = (tasks.c.project == project, tasks.c.id == bindparam("task"))
-        values = {"image": bindparam("to"), "state": bindparam("in"), "reason": bindparam("why"), **_ANEW}
+        values = {"image": bindparam("to"), "state": bindparam("in"), "reason": bindparam("why"), **ANEW}
         states = {task: _state_of(image) for task, image in images.items()}
         rows = [
             {"task": task, "to": image, "in": states[task]["state"], "why": states[task]["reason"]}

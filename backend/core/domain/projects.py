@@ -51,6 +51,7 @@ class Project:
     renewal: RenewalMode | None = None  # None: auto where there is a GPU, else suggest
     calibrate: bool = False  # train with ActiveDC's expansion of the labels
     audit_share: float = 0.05  # of what is served; 0 switches the audit stream off
+    preset: str | None = None  # the name by which the strategy was chosen, if not the selector's
     before_preset: Mapping[str, Any] = field(default_factory=dict)  # settings that a preset took over, as they were
     backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 

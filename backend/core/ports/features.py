@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureBatch, FeatureTable, Guess, Guesses
+from backend.core.renewal_states import MoveName
 from backend.core.training import FeatureSet, Method
 
 
@@ -27,7 +28,7 @@ class FeatureStore(Protocol):
 
     def remove(self, project: int, version: int, task_ids: Sequence[int]) -> None: ...
     def clear(self, project: int, version: int) -> None:
-        """Delete all features of this version, whoever stored them: before it begins, and when it is gone."""
+        """Delete all features of this version, whoever stored them."""
         ...
 
     def clear_guesses(self, project: int) -> None: ...
@@ -54,6 +55,7 @@ class FeatureSets(Protocol):
         self,
         project: int,
         *,
+        version: int,
         method: Method,
         base: int,
         labels: int,
@@ -61,24 +63,41 @@ class FeatureSets(Protocol):
         held_out: Sequence[int],
         at: float,
     ) -> FeatureSet:
-        """A new version in state "training". Raises `UserError` while another one is under way."""
+        """A new version in state "training", numbered `version` at least. Raises `UserError` while one is under way."""
         ...
 
-    def begin_plain(self, project: int, backbone: str, at: float) -> FeatureSet:
-        """A new version in state "live" for another backbone of the settings; the live one is retired."""
+    def begin_plain(self, project: int, backbone: str, *, version: int, over: int, at: float) -> FeatureSet | None:
+        """A new version in state "live" for another backbone of the settings, in place of `over`.
+
+        In one transaction `over` is retired, a renewal under way cancelled, and every task pending. None, and nothing
+        has changed, if `over` is not live any more: somebody else was faster.
+        """
         ...
 
-    def update(self, project: int, version: int, *, at: float, **fields: Any) -> FeatureSet:
-        """Set any of: state, backbone, checkpoint, report, reason."""
+    def move(
+        self,
+        project: int,
+        version: int,
+        name: MoveName,
+        *,
+        at: float,
+        over: int | None = None,
+        stored: Collection[int] = (),
+        report: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        checkpoint: str | None = None,
+        backbone: str | None = None,
+    ) -> FeatureSet | None:
+        """Change the version's state by a move of `renewal_states.MOVES`, in one transaction, with what is given.
+
+        None, and nothing has changed, if the version is in none of the move's first states now, or another version than
+        `over` (None: whichever) is live. `report` has entries that are set, the others stay. On a move to "live" the
+        one before is retired, the project follows, and so do its tasks: those embedded but not among `stored`, the ids
+        that have features in the version, become pending; what workers embed for the one before does not count.
+        Raises `UserError` for an unknown version.
+        """
         ...
 
     def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
         """Set these entries of the report and leave its others, in one transaction: jobs of a version may overlap."""
-        ...
-
-    def make_live(self, project: int, version: int, at: float) -> None:
-        """Switch the project to this version in one transaction: it becomes live, the one before retired.
-
-        Project.features_version and backbone follow. Tasks keep their states.
-        """
         ...

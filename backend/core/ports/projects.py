@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from backend.core.domain import LabelConfig, Project, Strategy
+from backend.core.domain import LabelConfig, Project
 
 
 class Projects(Protocol):
@@ -26,10 +27,17 @@ class Projects(Protocol):
 
     def all(self) -> list[Project]: ...
     def remove(self, project: int) -> None: ...
-    def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
-        """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
-        backbone, audit_share, renewal, calibrate, before_preset."""
+        """Set any of: strategy, preset, before_preset, strategy_changed_at, batch_size, min_interval, head_size,
+        preannotate, extra_params, synced_at, backbone, audit_share, renewal, calibrate."""
+        ...
+
+    def edit(self, project: int, change: Callable[[Project], Mapping[str, Any]]) -> Project:
+        """Set the fields that `change` makes of the project as it is, in one transaction; returns it as it is then.
+
+        No other write to the project comes in between; what `change` raises leaves all as it was. It must be quick, and
+        touch no port.
+        """
         ...
 
     def secret(self, name: str) -> str:

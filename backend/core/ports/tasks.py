@@ -33,16 +33,17 @@ class Tasks(Protocol):
         """Give back what `owner` still holds."""
         ...
 
-    def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
-        """Set states: embedded id -> digest, failed id -> reason; ends their leases."""
+    def finish(
+        self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str], *, version: int | None = None
+    ) -> None:
+        """Set states: embedded id -> digest, failed id -> reason; ends their leases.
+
+        Nothing changes if `version`, of which these features are, is not live any more.
+        """
         ...
 
     def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:
         """Failed tasks become pending again; returns how many."""
-        ...
-
-    def reset(self, project: int, ids: Sequence[int] | None = None) -> None:
-        """Every task (or these) becomes pending: its features are missing in the live version."""
         ...
 
     def counts(self, project: int) -> Counts: ...
@@ -63,7 +64,7 @@ class Tasks(Protocol):
         ...
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
-        """Decide for each embedded task that was not decided yet; one that has a label or skip is never drawn."""
+        """Decide for each embedded task that was not decided yet and has no label or skip: those are the population."""
         ...
 
     def forget_draw(self, project: int) -> None:
@@ -72,6 +73,10 @@ class Tasks(Protocol):
 
     def audit(self, project: int) -> set[int]:
         """Ids of the tasks drawn for the audit."""
+        ...
+
+    def population(self, project: int) -> int:
+        """How many tasks the audit stands for: drawn or passed over before they had a label or skip."""
         ...
 
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
