@@ -41,7 +41,7 @@ def nudge(services: Services, project: Project) -> None:
 
 def learning_due(services: Services, project: Project, counts: Counts, ranking: Ranking | None) -> str | None:
     """Why a learning round should run now, in words; None if it should not."""
-    if counts.embedded == 0 or counts.labeled + counts.skipped >= counts.tasks - counts.failed:
+    if counts.embedded == 0 or counts.seen >= counts.tasks - counts.failed:
         return None  # nothing to choose from
     if ranking is None:
         ready = counts.pending == 0 or counts.embedded >= max(project.horizon, 1000)
@@ -67,9 +67,8 @@ def _runs_low(services: Services, project: Project, ranking: Ranking, counts: Co
     """Whether fewer than a fifth of the head is left though there are more tasks to serve."""
     picks = [pick.task_id for pick in ranking.picks]
     tasks = services.tasks.list(project.id, ids=picks, limit=len(picks))
-    left = sum(task.label is None and not task.skipped for task in tasks)
-    unlabeled = counts.embedded - counts.labeled - counts.skipped
-    return left < unlabeled and left * 5 < len(picks)
+    left = sum(task.open for task in tasks)
+    return left < counts.embedded - counts.seen and left * 5 < len(picks)
 
 
 def _is_live(services: Services, ranking: Ranking) -> bool:

@@ -57,7 +57,7 @@ class Digits:
     device = "cpu"
 
     def embed(self, items):
-        for item in self.real.embed((task, reference(Path(self.paths[task].name))) for task, _ in items):
+        for item in self.real.embed((task, (reference(Path(self.paths[task].name)),)) for task, _ in items):
             assert isinstance(item, Embedded), item
             yield item
 
@@ -147,7 +147,11 @@ def test_labels_and_rankings_say_where_they_came_from(made):
         pick = first.picks[int(row["position"]) - 1]
         assert pick.task_id == task and int(row["ranking"]) == first.id and row["strategy"] == "auto"
         assert row["label"] == given.get(task, "") and row["labeled_at"].endswith("+00:00")
-        assert row["skipped"] == ("true" if task in skipped else "false")
+        assert (row["skipped"], row["annotated"], row["images"]) == (
+            "true" if task in skipped else "false",
+            "false",
+            "1",
+        )
         assert row["audit"] == ("true" if task in audit else "false")
     columns = pyarrow.parquet.read_table(folder / "rankings.parquet")
     assert columns.num_rows == len(first.picks) + len(second.picks)

@@ -29,7 +29,7 @@ class Projects(Protocol):
     def set_strategy(self, project: int, strategy: Strategy, at: float) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
         """Set any of: batch_size, min_interval, head_size, preannotate, features_version, extra_params, synced_at,
-        backbone, audit_share, renewal, calibrate, before_preset."""
+        backbone, audit_share, renewal, calibrate, before_preset, learn_from."""
         ...
 
     def secret(self, name: str) -> str:
