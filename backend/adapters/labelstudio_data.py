@@ -28,6 +28,8 @@ def check_value(value: str) -> str:
     found = VARIABLE.findall(value)
     if not found:
         raise NoImage(f'value {value!r} names no task data, so it is the same for all tasks; use value="$image"')
+    if "{{" in value:
+        raise NoImage(f"value {value!r} stands in a Repeater, which LabelQueue does not follow; use valueList")
     if value.startswith("$") and found[0] != value:  # such a key can be imported, and is not shown
         raise NoImage(
             f"value {value!r}: Label Studio's editor reads only {found[0]!r} of it and shows no image; name the data "

@@ -117,19 +117,21 @@ def apply(services: Services, project: Project, found: Mapping[str, Any]) -> Non
     """
     if not found:
         return
-    tag = found.get("learn_from", project.learn_from)
-    if tag != project.learn_from:
-        _check_tag(project.config, tag)
+    check_tag(project.config, found)
     taken = {name: value for name, value in project.before_preset.items() if name not in found}
     services.projects.update(project.id, **found, before_preset=taken)
     if found.get("audit_share", project.audit_share) != project.audit_share:
         services.tasks.forget_draw(project.id)  # before the first label a new draw is as fair as the first
-    if tag != project.learn_from:
+    if found.get("learn_from", project.learn_from) != project.learn_from:
         services.jobs.submit("reconcile", key=f"reconcile:{project.id}", project=project.id)
 
 
-def _check_tag(config: LabelConfig, tag: str) -> None:
-    """A config that was not read yet (no image) takes any: the look that reads it tells what is wrong with it."""
+def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:
+    """Raises `BadSetting` if the tag to learn from, among these settings, is not there or cannot be learnt from.
+
+    A config that was not read yet (no image) takes any: the look that reads it tells what is wrong with it.
+    """
+    tag = _tag("learn_from", given.get("learn_from"))
     if not tag or config.image_key is None:
         return
     if tag not in config.tags:

@@ -87,6 +87,7 @@ def test_configs_without_one_class_an_image_keep_the_queue_and_say_what_fails(bo
         ('<View><Image name="i" value="$my-image"/></View>', "reads only '$my' of it"),
         ('<View><Image name="i" value="$größe"/></View>', "reads only '$gr' of it"),
         ('<View><Image name="i" value="$a..b"/></View>', "'$a..b' is no path"),
+        ('<View><Repeater on="$i"><Image name="i" value="$i[{{x}}]"/></Repeater></View>', "stands in a Repeater"),
         ('<View><Image name="i" value="$images[]"/></View>', "'$images[]' is no path"),
     ],
 )
@@ -108,6 +109,13 @@ MANY = f'<Choices name="many" toName="img" choice="multiple">{PETS}</Choices>'
 EACH = f'<Choices name="each" toName="img" perRegion="true">{PETS}</Choices>'
 BOXES = '<RectangleLabels name="boxes" toName="img"><Label value="a"/></RectangleLabels>'
 PET = f'<Choices name="pet" toName="img">{PETS}</Choices>'
+
+
+def test_a_tag_about_two_images_is_suggested_for_one_by_its_name() -> None:
+    """Label Studio drops predictions for "img,img2"."""
+    pet = f'<Choices name="pet" toName="b,img">{PETS}</Choices>'
+    config = parse_config(f'<View>{IMAGE}<Image name="b" value="$b"/>{pet}</View>')
+    assert (config.to_name, config.single_choice) == ("b", True)
 
 
 @pytest.mark.parametrize("before", [FLAG, MANY, EACH, BOXES, FLAG + MANY + EACH + BOXES])

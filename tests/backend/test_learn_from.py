@@ -150,15 +150,15 @@ def test_another_tag_to_learn_from_reads_all_annotations_anew(world: World) -> N
 def test_a_tag_that_is_not_there_or_cannot_be_learnt_from_is_refused_with_what_there_is(world: World) -> None:
     """(10-F4) By the settings, by extra params and by connect; nothing is changed then."""
     opened(world, FLAG + TWO)
-    before = current(world.project)
+    before = (current(world.project), world.project.strategy)
     for name, told in (("nose", "has no tag 'nose'; it has: pet, flag, mood"), ("flag", "has fewer than two choices")):
         with pytest.raises(BadSetting, match=told):
             change(world.services, world.project, {"learn_from": name, "batch_size": 3})
         with pytest.raises(BadSetting, match=told):
-            register(world.services, KEY, world.project.label_config, {"learn_from": name})
+            register(world.services, KEY, world.project.label_config, {"learn_from": name, "strategy": "typiclust"})
     with pytest.raises(UserError, match="no such tag; it has: flag, pet, mood"):
         connect.connect(world.services, LS_ID, extra_params={"learn_from": "nose"})
-    assert current(world.project) == before
+    assert (current(world.project), world.project.strategy) == before
 
 
 def test_a_tag_that_a_later_config_no_longer_has_is_told_and_nothing_else_is_learnt(world: World) -> None:
