@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from backend.core.domain import Annotation, Deleted, Task
+from backend.core.domain import Annotation, Deleted, Pages, Task
 
 
 def fill(state, project, count: int) -> None:
@@ -41,6 +41,28 @@ def test_more_tasks_than_one_statement_holds_are_all_added_and_listed(state, pro
     assert [t.id for t in state.tasks.list(project.id, ids=wanted, limit=1500)] == wanted[:1500]
     assert state.tasks.keep_only(project.id, iter(range(2000))) == list(range(2000, 2346))
     assert state.tasks.counts(project.id).tasks == 1999
+
+
+def test_pages_are_kept_claimed_and_told(state, project):
+    """(10-D3) On both databases; text that neither could hold is cleaned."""
+    pages = {1: Pages(("a", "b\0", "c\ud800"), "the rest is left out"), 2: Pages((), "task data has no image")}
+    assert state.tasks.upsert(project.id, [(1, "a"), (2, None), (3, "c")], pages) == 2
+    assert state.tasks.upsert(project.id, [(1, "a"), (2, None), (3, "c")], pages) == 0
+    claimed = state.tasks.claim(project.id, "w", 9, 60)
+    assert [(task, len(refs)) for task, refs, _ in claimed] == [(1, 3), (3, 1)]
+    state.tasks.finish(project.id, {1: "d", 3: "d"}, {}, {1: "1 of its 3 images could not be read"})
+    first, second, third = state.tasks.list(project.id)
+    assert first.reason == "the rest is left out; 1 of its 3 images could not be read"
+    assert (second.state, second.reason, second.refs) == ("failed", "task data has no image", ())
+    assert (third.reason, third.refs, third.pages) == ("", ("c",), ())
+    assert state.tasks.upsert(project.id, [(1, "a")], {1: Pages(pages[1].refs, "told otherwise")}) == 0
+    assert state.tasks.upsert(project.id, [(2, None)], {2: Pages((), "image is empty")}) == 0
+    told = state.tasks.list(project.id, ids=[1, 2])
+    assert [task.reason for task in told] == [
+        "told otherwise; 1 of its 3 images could not be read",
+        "image is empty",
+    ]
+    assert state.tasks.upsert(project.id, [(1, "a"), (3, "c")], {3: Pages(("c", "d"))}) == 2
 
 
 def test_a_claim_is_ascending_limited_and_exclusive(state, project):
