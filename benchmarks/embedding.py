@@ -54,7 +54,7 @@ def draw(folder: Path, size: tuple[int, int], count: int) -> None:
 def system(embedder: BatchEmbedder, paths: list[str], storage: Path) -> tuple[float, float]:
     """Images a second from reference to stored vector, and CPU milliseconds an image."""
     store = LanceFeatures(str(storage))
-    refs = ((number, "/data/local-files/?d=" + quote(path)) for number, path in enumerate(paths))
+    refs = ((number, ("/data/local-files/?d=" + quote(path),)) for number, path in enumerate(paths))
     waiting: list[Embedded] = []
     start, worked = time.perf_counter(), time.process_time()
 

@@ -24,6 +24,7 @@ from backend.adapters.backbone import DEFAULT, Network, open_backbone
 from backend.adapters.backbone_fast import choose_device, choose_precision, fold_batchnorm, keep_memory
 from backend.adapters.decode import decode
 from backend.adapters.images import ImageSource
+from backend.adapters.pooling import BadPage, GoodPage, Page, Pool, stored
 from backend.core.domain import Backbone, Embedded, Failed
 from backend.core.errors import BadImage, BadSetting
 
@@ -36,7 +37,7 @@ QUICK_LOAD = 0.002  # seconds of loading that one more loader is worth
 class _Loaded:
     """A decoded image: rgb (pixels, pixels, 3) uint8."""
 
-    task_id: int
+    page: Page
     digest: str
     rgb: torch.Tensor
 
@@ -130,16 +131,20 @@ class BatchEmbedder:
             return f"{self._device} {torch.cuda.get_device_name(self._device)}, {kind}"
         return f"{self._device}, {kind}, {self._lanes} threads"
 
-    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
-        """Vectors of (task id, reference) pairs as they get ready; a bad image gives `Failed` and stops nothing.
+    def embed(self, items: Iterable[tuple[int, tuple[str, ...]]]) -> Iterator[Embedded | Failed]:
+        """Vectors of (task id, references) pairs as they get ready; a bad image stops nothing.
+
+        A task of several images gets one vector of them (see `pooling`), and `Failed` only if none can be read.
 
         Raises `LabelStudioDown` or `LabelStudioRefused` when no image could be had at all; what came before is valid.
         Memory: two batches a lane decoded and as many encoded images as there are loaders, however many items come.
         """
         with self._one_at_a_time:
-            run = _Run(self, iter(items))
+            pool = Pool()
+            run = _Run(self, pool.split(items))
             try:
-                yield from run.results()
+                for result in run.results():
+                    yield from pool.join(result)
             finally:
                 run.stop()
 
@@ -156,22 +161,22 @@ class BatchEmbedder:
         """
         return min(self._loaders, max(2, round(self._load_seconds / QUICK_LOAD)))
 
-    def _load(self, task_id: int, ref: str) -> _Loaded | Failed:
+    def _load(self, page: Page, ref: str) -> _Loaded | BadPage:
         begun = time.perf_counter()
         try:
-            return self._loaded(task_id, ref)
+            return self._loaded(page, ref)
         finally:
             self._load_seconds += 0.1 * (time.perf_counter() - begun - self._load_seconds)
 
-    def _loaded(self, task_id: int, ref: str) -> _Loaded | Failed:
+    def _loaded(self, page: Page, ref: str) -> _Loaded | BadPage:
         try:
             data = self._images.fetch(ref)
             rgb = decode(data, self._about.pixels, self._images.max_pixels)
         except BadImage as error:
-            return Failed(task_id, str(error))
-        return _Loaded(task_id, hashlib.sha256(data).hexdigest(), rgb)
+            return BadPage(page, str(error))
+        return _Loaded(page, hashlib.sha256(data).hexdigest(), rgb)
 
-    def _forward(self, loaded: list[_Loaded]) -> list[Embedded | Failed]:
+    def _forward(self, loaded: list[_Loaded]) -> list[GoodPage | BadPage]:
         try:
             vectors = self._vectors([item.rgb for item in loaded])
         except torch.OutOfMemoryError:
@@ -183,19 +188,19 @@ class BatchEmbedder:
             return self._forward(loaded[:half]) + self._forward(loaded[half:])
         return [_checked(item, vectors[row]) for row, item in enumerate(loaded)]
 
-    def _vectors(self, pictures: list[torch.Tensor]) -> NDArray[np.float16]:
+    def _vectors(self, pictures: list[torch.Tensor]) -> NDArray[np.float32]:
         with torch.inference_mode():
             stacked = torch.stack(pictures).to(self._device)  # (n, h, w, 3) uint8
             rows = stacked.flatten(2).to(self._precision)  # (n, h, w * 3)
             scaled = rows.sub_(self._mean).mul_(self._scale).view(stacked.shape).permute(0, 3, 1, 2)  # channels_last
             features: torch.Tensor = self._model(scaled)  # (n, dims)
-            return np.asarray(features.float().half().cpu().numpy(), np.float16)
+            return np.asarray(features.float().cpu().numpy(), np.float32)
 
 
 class _Run:
     """One pass over the items: everything that gets ready lands in one queue."""
 
-    def __init__(self, embedder: BatchEmbedder, items: Iterator[tuple[int, str]]) -> None:
+    def __init__(self, embedder: BatchEmbedder, items: Iterator[tuple[Page, str]]) -> None:
         self._of = embedder
         self._items = items
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -204,7 +209,7 @@ class _Run:
         self._ready: list[_Loaded] = []
         self._more = True
 
-    def results(self) -> Iterator[Embedded | Failed]:
+    def results(self) -> Iterator[GoodPage | BadPage]:
         while True:
             self._top_up()
             self._dispatch()
@@ -218,7 +223,7 @@ class _Run:
                 continue
             self._loading.discard(future)
             loaded = future.result()
-            if isinstance(loaded, Failed):
+            if isinstance(loaded, BadPage):
                 yield loaded
             else:
                 self._ready.append(loaded)
@@ -257,7 +262,7 @@ class _Run:
                 future.exception()
 
 
-def _checked(item: _Loaded, vector: NDArray[np.float16]) -> Embedded | Failed:
-    if not np.isfinite(vector).all():
-        return Failed(item.task_id, "the backbone gives values that are not finite for this image; try precision fp32")
-    return Embedded(item.task_id, vector, item.digest)
+def _checked(item: _Loaded, vector: NDArray[np.float32]) -> GoodPage | BadPage:
+    if not np.isfinite(stored(vector)).all():
+        return BadPage(item.page, "the backbone gives values that are not finite for this image; try precision fp32")
+    return GoodPage(item.page, vector, item.digest)

@@ -118,7 +118,7 @@ def _embed(
     """(rows embedded, ascending; their vectors; reasons of the other rows, ascending)."""
     good: dict[int, Embedded] = {}
     bad: dict[int, Failed] = {}
-    for done, item in enumerate(embedder.embed(enumerate(references)), 1):
+    for done, item in enumerate(embedder.embed((row, (ref,)) for row, ref in enumerate(references)), 1):
         if isinstance(item, Failed):
             bad[item.task_id] = item
         else:

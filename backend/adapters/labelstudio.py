@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.adapters.labelstudio_config import parse_config
+from backend.adapters.labelstudio_data import pages_of
 from backend.adapters.labelstudio_http import Api
 from backend.core.annotations import parse_annotation, parse_time, regions
 from backend.core.domain import (
+    PLAIN,
     LabelConfig,
     Prediction,
     RemoteBackend,
@@ -72,17 +74,19 @@ class ApiLabelStudio:
         """One project; 60 ms whatever its size."""
         return _project(self._api.get(f"/api/projects/{ls_id}/", {"include": PROJECT_FIELDS}))
 
-    def parse_config(self, label_config: str) -> LabelConfig:
-        return parse_config(label_config)
+    def parse_config(self, label_config: str, learn_from: str = "") -> LabelConfig:
+        return parse_config(label_config, learn_from)
 
     def tasks(self, ls_id: int, config: LabelConfig, *, since: float | None = None) -> Iterator[RemoteTask]:
         """Tasks by ascending id, in pages that begin after the last id seen: tasks deleted meanwhile hide no other."""
         params = {"fields": "all", "include": TASK_FIELDS, "page_size": PAGE}
         for raw in self._pages(ls_id, params, since):
-            annotations = (
-                parse_annotation({**item, "task": raw["id"]}, config.from_name) for item in raw["annotations"]
-            )
-            yield RemoteTask(raw["id"], _image(raw["data"], config), tuple(annotations), parse_time(raw["updated_at"]))
+            annotations = tuple(parse_annotation({**item, "task": raw["id"]}, config) for item in raw["annotations"])
+            pages = pages_of(raw["data"], config.shown)
+            image = pages.refs[0] if pages.refs else None
+            plain = len(pages.refs) == 1 and not pages.note
+            updated_at = parse_time(raw["updated_at"])
+            yield RemoteTask(raw["id"], image, annotations, updated_at, PLAIN if plain else pages)
 
     def task_ids(self, ls_id: int, among: Sequence[int] | None = None) -> list[int]:
         params = {"fields": "task_only", "include": "id", "page_size": ID_PAGE}
@@ -205,11 +209,6 @@ def _query(after: int, since: float | None) -> str:
         changed = {"filter": "filter:tasks:updated_at", "operator": "greater_or_equal", "type": "Datetime"}
         items.append({**changed, "value": time})
     return json.dumps({"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]})
-
-
-def _image(data: Mapping[str, Any], config: LabelConfig) -> str | None:
-    value = data.get(config.image_key) if config.image_key else None
-    return value if isinstance(value, str) and value else None
 
 
 def _project(raw: Mapping[str, Any]) -> RemoteProject:

@@ -32,9 +32,9 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
         f"Exported {_day(package.at)} by LabelQueue {versions['labelqueue']}.",
         "## Data",
         _table(("class", "labels trained on", "recall out of fold"), _classes(package)),
-        f"{package.tasks} tasks in the project, {len(package.labels) - package.skipped} labeled, "
-        f"{package.skipped} skipped. Labels of {report['audit']['labels']} audit tasks, drawn at random, were kept "
-        "from training to measure it.",
+        f"{package.tasks} tasks in the project, {_labeled(package)}. "
+        f"Labels of {report['audit']['labels']} audit tasks, drawn at random, were kept "
+        f"from training to measure it.{_several(package)}",
         "## Accuracy",
         _table(("measured on", "accuracy", "95% interval", "labels"), _accuracy(package)),
         AUDIT.format(population=report["audit"]["population"]),
@@ -78,8 +78,24 @@ ONNX = (
     "compared with torch when it was written."
 )
 FILES = """- `model.safetensors`, `config.json`, `preprocessing.json`: the model and how to feed it.
-- `labels.csv`, `labels.parquet`: each labeled or skipped task, when, and the ranking that had served it.
+- `labels.csv`, `labels.parquet`: each task that people dealt with, when, and the ranking that had served it.
 - `rankings.csv`, `rankings.parquet`: every position of every ranking with score, reason, and what made it."""
+
+
+def _labeled(package: Package) -> str:
+    passed = package.annotated + package.skipped
+    annotated = f"{package.annotated} annotated with nothing to learn from, " if package.annotated else ""
+    return f"{len(package.labels) - passed} labeled, {annotated}{package.skipped} skipped"
+
+
+def _several(package: Package) -> str:
+    count = sum(row.images > 1 for row in package.labels)
+    if not count:
+        return ""
+    return (
+        f" {count} of the labeled tasks have several images and were learnt from as one, the mean of their vectors; "
+        "the exported model takes one image at a time, and was not measured on single ones of them."
+    )
 
 
 def _classes(package: Package) -> list[tuple[str, ...]]:

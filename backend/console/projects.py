@@ -146,7 +146,13 @@ def tasks(
         base.print_json([asdict(task) for task in listed])
         return
     rows = [
-        (str(task.id), task.state, task.label or "skipped" * task.skipped, (task.image or "")[:100], task.reason)
+        (
+            str(task.id),
+            task.state,
+            task.label or "annotated" * task.annotated + "skipped" * task.skipped,
+            (task.image or "")[:100],
+            task.reason,
+        )
         for task in listed
     ]
     columns = ("Task", "State", "Label", "Image", "Reason")

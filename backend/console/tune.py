@@ -27,6 +27,8 @@ def set(
                          are drawn from later tasks only
     renewal=suggest      who starts to fine-tune: off, suggest, auto, default
     calibrate=off        on: fine-tune on guessed labels as well
+    learn_from=TAG       the tag of the label config to learn from; default: the
+                         first that can be learnt from. Labels are read anew
 
     Example: labelqueue set 3 batch_size=20 audit_share=0.1 renewal=off
     """
@@ -46,4 +48,4 @@ def set(
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "default" if value is None else str(value)
+    return "default" if value in (None, "") else str(value)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backend.core import tuning, wording
 from backend.core.domain import LabelConfig, Project, RemoteBackend, RemoteProject, RemoteWebhook
 from backend.core.errors import LabelStudioRefused, UnknownProject, UserError
 from backend.core.register import TITLE, enroll, parse_extra, take_extra
@@ -41,7 +42,7 @@ def connect(
     services.jobs.ping()
     services.label_studio.server()
     remote = services.label_studio.project(ls_id)
-    config = services.label_studio.parse_config(remote.label_config)
+    config = services.label_studio.parse_config(remote.label_config, _asked(services, ls_id, extra))
     notes = _judge(remote, config)
     backend, more = _ensure_backend(services, ls_id, url, extra)
     _ensure_webhook(services, ls_id, url)
@@ -52,12 +53,24 @@ def connect(
     return Connected(services.projects.get(project.id), backend, (*notes, *more))
 
 
+def _asked(services: Services, ls_id: int, extra: Mapping[str, Any]) -> str:
+    """The tag that the project is to learn from; "": the first that can be learnt from."""
+    if "learn_from" in extra:
+        return str(tuning.checked({"learn_from": extra["learn_from"]})["learn_from"])
+    try:
+        return services.projects.by_ls_id(ls_id).learn_from
+    except UnknownProject:
+        return ""
+
+
 def _judge(remote: RemoteProject, config: LabelConfig) -> list[str]:
     """Notes about a project that works; raises `UserError` for one that cannot."""
     if config.image_key is None:
         why = config.problem or "its label config has no Image tag"
         raise UserError(f"project {remote.ls_id} ({remote.title}) cannot be queued by image: {why}")
-    notes = []
+    if config.asked and config.asked not in config.tags:
+        raise UserError(f"project {remote.ls_id} ({remote.title}): {config.problem}")
+    notes = wording.reads(config)
     if not config.single_choice:
         why = config.problem or "its label config has no single-choice Choices tag"
         notes.append(f"only strategies that need no class probabilities work here: {why}")

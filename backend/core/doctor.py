@@ -108,7 +108,7 @@ def _project(services: Services, ls_id: int, project: Project | None) -> list[Fi
     name = f"project {ls_id}"
     try:
         remote = services.label_studio.project(ls_id)
-        found = [*_config(services, name, remote), *_connection(services, name, ls_id)]
+        found = [*_config(services, name, remote, project), *_connection(services, name, ls_id)]
     except LabelStudioError as error:
         return [Finding("fail", f"{name}: {error}", "check the id with `labelqueue status`; is it deleted?")]
     if project is None:
@@ -116,17 +116,22 @@ def _project(services: Services, ls_id: int, project: Project | None) -> list[Fi
     return [*found, *_queue(services, name, project, remote), *_tasks(services, name, project)]
 
 
-def _config(services: Services, name: str, remote: RemoteProject) -> Iterator[Finding]:
-    config = services.label_studio.parse_config(remote.label_config)
+def _config(services: Services, name: str, remote: RemoteProject, project: Project | None) -> Iterator[Finding]:
+    config = services.label_studio.parse_config(remote.label_config, project.learn_from if project else "")
     if config.image_key is None:
         why = config.problem or "there is no Image tag"
         yield Finding("fail", f"{name}: {why}", 'add <Image name="image" value="$image"/> to the label config')
+    elif config.asked and config.asked not in config.tags:
+        cure = f"run: labelqueue set {remote.ls_id} learn_from=TAG, or learn_from=default"
+        yield Finding("fail", f"{name}: {config.problem}", cure)
     elif not config.single_choice:
         why = config.problem or "there is no single-choice Choices tag"
         cure = "add <Choices> with one choice per image, or use random, coreset or typiclust"
         yield Finding("warn", f"{name}: no class probabilities, so no margin or entropy: {why}", cure)
     else:
-        yield Finding("ok", f"{name}: images under {config.image_key!r}, {len(config.classes)} classes")
+        classes = f"{len(config.classes)} classes of {config.from_name!r}"
+        yield Finding("ok", f"{name}: images under {config.image_key!r}, {classes}")
+    yield from (Finding("ok", f"{name}: {told}") for told in wording.reads(config))
 
 
 def _connection(services: Services, name: str, ls_id: int) -> Iterator[Finding]:

@@ -70,7 +70,7 @@ def _runs_low(services: Services, project: Project, ranking: Ranking, counts: Co
     """
     picks = [pick.task_id for pick in ranking.picks]
     tasks = services.tasks.list(project.id, ids=picks, limit=max(len(picks), 1))
-    left = [task for task in tasks if task.label is None and not task.skipped]
+    left = [task for task in tasks if task.open]
     more = counts.open > sum(task.state == "embedded" for task in left)
     return more and len(left) * 5 < len(picks) and (changed > 0 or len(tasks) < len(picks))
 

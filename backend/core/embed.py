@@ -45,7 +45,7 @@ def embed(services: Services, project_id: int, owner: str) -> int:
             if claims >= MOST_CLAIMS and task not in stored
         }
         services.tasks.finish(project_id, dict.fromkeys(stored, ""), lost, version=version)
-        todo = [(task, image) for task, image, _ in claimed if task not in stored and task not in lost]
+        todo = [(task, refs) for task, refs, _ in claimed if task not in stored and task not in lost]
         results = embedder.embed(todo)
         began = services.clock.now()
         done = _store(services, project_id, version, owner, results, len(todo))
@@ -85,6 +85,7 @@ def _store(
             project,
             {item.task_id: item.digest for item in good},
             {item.task_id: item.reason for item in bad},
+            {item.task_id: item.note for item in good if item.note},
             version=version,
         )
         good.clear()

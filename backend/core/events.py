@@ -14,8 +14,8 @@ from typing import Any
 import structlog
 
 from backend.core import due, renewal
-from backend.core.annotations import choices_in, parse_time, single_choice
-from backend.core.domain import Annotation, Deleted
+from backend.core.annotations import choices_in, parse_time, the_choice
+from backend.core.domain import Annotation, Deleted, LabelConfig
 from backend.core.errors import UnknownProject
 from backend.core.services import Services
 
@@ -72,7 +72,7 @@ def absorb(services: Services, limit: int = 1000) -> int:
                 except UnknownProject:
                     log.info("events of a project that is not connected", ls_id=ls_id, events=len(mine))
                     continue
-                annotations, deleted = _parse(mine, project.config.from_name)
+                annotations, deleted = _parse(mine, project.config)
                 changed += services.tasks.apply(project.id, annotations, deleted)
                 gone = [i for item in deleted if item.kind == "tasks" for i in item.ids]
                 if gone:
@@ -122,14 +122,12 @@ def _written(project: int, raw: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _parse(events: list[dict[str, Any]], from_name: str | None) -> tuple[list[Annotation], list[Deleted]]:
+def _parse(events: list[dict[str, Any]], config: LabelConfig) -> tuple[list[Annotation], list[Deleted]]:
     annotations, deleted = [], []
     for event in events:
         if "gone" in event:
             deleted.append(Deleted(event["gone"], tuple(event["ids"]), event["at"]))
         else:
-            choices = [(tag, tuple(names)) for tag, names in event["choices"]]
-            annotations.append(
-                Annotation(event["id"], event["task"], single_choice(choices, from_name), event["skipped"], event["at"])
-            )
+            choice = the_choice(event["choices"], config)
+            annotations.append(Annotation(event["id"], event["task"], choice, event["skipped"], event["at"]))
     return annotations, deleted

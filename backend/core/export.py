@@ -25,8 +25,9 @@ MANY = 1_000_000  # rankings: all of them
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """One labeled or skipped task: what people said and when, and the ranking that had served it by then.
+    """One task that people dealt with: what people said and when, and the ranking that had served it by then.
 
+    image, images : the first one, and how many there are.
     labeled_at : seconds since the epoch, of its newest annotation; ranking, strategy, position: of the newest ranking
     made before that which holds the task, None if none does (it was labeled before, or outside the queue).
     """
@@ -35,6 +36,8 @@ class LabelRow:
     image: str | None
     label: str | None
     skipped: bool
+    annotated: bool
+    images: int
     audit: bool
     labeled_at: float | None
     ranking: int | None
@@ -79,6 +82,7 @@ class Package:
     counts: Mapping[str, int]
     tasks: int
     skipped: int
+    annotated: int
     labels: Sequence[LabelRow]
     rankings: Sequence[Ranking]
     at: float
@@ -137,6 +141,7 @@ def package(services: Services, project: Project) -> Package:
         counts=_by_class(labels),
         tasks=counts.tasks,
         skipped=counts.skipped,
+        annotated=counts.annotated,
         labels=_label_rows(services, project, rankings),
         rankings=rankings,
         at=services.clock.now(),
@@ -150,9 +155,10 @@ def _by_class(labels: Labels) -> dict[str, int]:
 
 
 def _label_rows(services: Services, project: Project, rankings: Sequence[Ranking]) -> list[LabelRow]:
-    given, skipped = services.tasks.labels(project.id)
-    wanted = sorted(set(given) | skipped)
-    images = {task.id: task.image for task in services.tasks.list(project.id, ids=wanted, limit=max(len(wanted), 1))}
+    given, passed = services.tasks.labels(project.id)
+    wanted = sorted(set(given) | passed)
+    known = {task.id: task for task in services.tasks.list(project.id, ids=wanted, limit=max(len(wanted), 1))}
+    wanted = sorted(known)  # one may be gone by now
     times = services.tasks.labeled_at(project.id)
     drawn = services.tasks.audit(project.id)
     served = _served(rankings, wanted)
@@ -163,9 +169,11 @@ def _label_rows(services: Services, project: Project, rankings: Sequence[Ranking
         rows.append(
             LabelRow(
                 task,
-                images.get(task),
+                known[task].image,
                 given.get(task),
-                task in skipped,
+                known[task].skipped,
+                known[task].annotated,
+                len(known[task].refs),
                 task in drawn,
                 at,
                 ranking.id if ranking else None,

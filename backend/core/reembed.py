@@ -35,7 +35,7 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
     if mine:
         found = services.tasks.list(project_id, ids=mine, limit=len(mine))
         embedder = services.embedder(current.checkpoint)
-        items = [(task.id, task.image) for task in found if task.image is not None]
+        items = [(task.id, task.refs) for task in found if task.refs]
         failed = _store(services, current, embedder.embed(items), len(items))
         current = services.feature_sets.get(project_id, version)
         if current.state != "embedding":

@@ -104,6 +104,7 @@ def take_extra(services: Services, project: Project, extra: dict[str, Any]) -> N
     if canonical == project.extra_params:
         return
     chosen = _checked(project.config, project.strategy, extra)
+    tuning.check_tag(project.config, extra)
     if "strategy" in extra or "params" in extra:
         strategy.switch(services, project.id, extra.get("strategy"), chosen.params)
     switched = services.projects.get(project.id)

@@ -21,7 +21,7 @@ class LiveRanking:
     version: str
     age: float  # seconds since it went live
     size: int
-    remaining: int  # tasks of it that nobody has labeled or skipped
+    remaining: int  # tasks of it that nobody has dealt with
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,12 @@ class ProjectStatus:
     pending: int
     failed: int
     labeled: int
+    annotated: int  # people submitted something, and nothing can be learnt from it
     skipped: int
-    open: int  # embedded, neither labeled nor skipped
+    open: int  # embedded, and nobody has dealt with it
+    learns_from: str | None  # name of the tag; None: nothing is learnt, `config_problem` says why
+    left_out: Mapping[str, str]  # other tags -> why; "": it could be learnt from too
+    config_problem: str
     classes: Mapping[str, int]
     strategy: str
     preset: str | None  # the name by which the strategy was chosen, if not its own
@@ -114,8 +118,12 @@ def status(services: Services, project: Project) -> ProjectStatus:
         pending=counts.pending,
         failed=counts.failed,
         labeled=counts.labeled,
+        annotated=counts.annotated,
         skipped=counts.skipped,
         open=counts.open,
+        learns_from=project.config.from_name if project.config.single_choice else None,
+        left_out=dict(project.config.left_out),
+        config_problem=project.config.problem,
         classes=named | dict(counts.labels),
         strategy=project.strategy.name,
         preset=project.preset,
@@ -144,7 +152,7 @@ def status(services: Services, project: Project) -> ProjectStatus:
 
 
 def queue(services: Services, project: Project, limit: int = 20) -> list[QueueItem]:
-    """The next `limit` tasks of the live ranking that nobody has labeled or skipped; [] before the first ranking."""
+    """The next `limit` tasks of the live ranking that nobody has dealt with; [] before the first ranking."""
     live = services.rankings.live(project.id)
     if live is None:
         return []
@@ -158,9 +166,9 @@ def queue(services: Services, project: Project, limit: int = 20) -> list[QueueIt
 
 
 def _open_tasks(services: Services, project: Project, ids: list[int]) -> dict[int, str | None]:
-    """Those of `ids` without label or skip, with their images."""
+    """Those of `ids` that nobody has dealt with, with their images."""
     found = services.tasks.list(project.id, ids=ids, limit=max(len(ids), 1))
-    return {task.id: task.image for task in found if task.label is None and not task.skipped}
+    return {task.id: task.image for task in found if task.open}
 
 
 def _live(services: Services, project: Project) -> LiveRanking | None:

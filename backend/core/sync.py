@@ -11,7 +11,7 @@ from itertools import islice
 import structlog
 
 from backend.core import due, heal, renewal
-from backend.core.domain import Project, RemoteProject, RemoteTask
+from backend.core.domain import PLAIN, READING, LabelConfig, Project, RemoteProject, RemoteTask
 from backend.core.register import enroll
 from backend.core.services import Services
 
@@ -52,19 +52,23 @@ def _is_another(project: Project, remote: RemoteProject) -> bool:
 
 
 def _refresh_config(services: Services, project: Project, remote: RemoteProject) -> Project:
-    """Take over title and label config; annotations are read anew when the tag that we learn from changed."""
+    """Take over title and label config; all tasks are read anew when images or labels are to be read otherwise."""
     unread = not project.config.classes and not project.config.image_key
+    unread |= (project.config.reading, project.config.asked) != (READING, project.learn_from)
     same = (project.label_config, project.title, project.key) == (remote.label_config, remote.title, remote.key)
     if same and not unread:
         return project
-    config = services.label_studio.parse_config(remote.label_config)
-    updated = enroll(
+    config = services.label_studio.parse_config(remote.label_config, project.learn_from)
+    if _read_by(config) != _read_by(project.config):  # first, so that a death before the next line forgets nothing
+        services.projects.update(project.id, synced_at=None)
+    return enroll(
         services, remote.ls_id, remote.key, title=remote.title, label_config=remote.label_config, config=config
     )
-    if (config.from_name, config.image_key) != (project.config.from_name, project.config.image_key):
-        services.projects.update(updated.id, synced_at=None)
-        updated = services.projects.get(updated.id)
-    return updated
+
+
+def _read_by(config: LabelConfig) -> tuple[object, ...]:
+    """What decides which images and labels are read out of a task."""
+    return config.from_name, config.shown, config.single_choice, config.nested, config.reading
 
 
 def _pull(services: Services, project: Project, since: float | None) -> float:
@@ -79,10 +83,11 @@ def _pull(services: Services, project: Project, since: float | None) -> float:
 def take(services: Services, project: Project, tasks: Sequence[RemoteTask]) -> None:
     """Add or change these tasks and make their annotations what Label Studio shows."""
     known = {task.id: task for task in services.tasks.list(project.id, ids=[t.id for t in tasks], limit=len(tasks))}
-    moved = [t.id for t in tasks if t.id in known and known[t.id].image != t.image]
+    moved = [t.id for t in tasks if t.id in known and known[t.id].refs != t.refs]
     if moved:
         renewal.forget(services, project.id, moved)
-    services.tasks.upsert(project.id, [(task.id, task.image) for task in tasks])
+    pages = {task.id: task.pages for task in tasks if task.pages != PLAIN}
+    services.tasks.upsert(project.id, [(task.id, task.image) for task in tasks], pages)
     services.tasks.replace(project.id, tasks)
 
 

@@ -7,12 +7,13 @@ from contextlib import suppress
 from math import isfinite
 from typing import Any, get_args
 
-from backend.core.domain import Project, RenewalMode
+from backend.core.domain import LabelConfig, Project, RenewalMode
 from backend.core.errors import BadSetting
 from backend.core.services import Services
 
 MOST = 1_000_000_000
 MOST_AUDIT = 0.5
+LONGEST_TAG = 1000
 DEFAULT = (None, "default")
 SWITCH = {"on": True, "off": False}
 
@@ -70,6 +71,14 @@ def _mode(name: str, value: Any) -> str | None:
     raise BadSetting(f"{name} must be one of {', '.join(get_args(RenewalMode))}, default; got {value!r}")
 
 
+def _tag(name: str, value: Any) -> str:
+    if value in DEFAULT:
+        return ""
+    if isinstance(value, str) and len(value) <= LONGEST_TAG:
+        return value
+    raise BadSetting(f"{name} must be the name of a tag in the label config, or default; got {str(value)[:100]!r}")
+
+
 SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
     "batch_size": _count,
     "min_interval": _seconds,
@@ -78,6 +87,7 @@ SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
     "audit_share": _share,
     "renewal": _mode,
     "calibrate": _switch,
+    "learn_from": _tag,
 }
 """Name of the project's field -> what brings a given value to its type, or raises `BadSetting`."""
 
@@ -100,9 +110,14 @@ def change(services: Services, project: Project, given: Mapping[str, Any]) -> di
 
 
 def apply(services: Services, project: Project, found: Mapping[str, Any]) -> None:
-    """Set values that are checked already; a preset that had set one of them will not take it back."""
+    """Set values that are checked already; a preset that had set one of them will not take it back.
+
+    Another tag to learn from makes the next look read all annotations anew. Raises `BadSetting` for one that the label
+    config does not have or that cannot be learnt from.
+    """
     if not found:
         return
+    check_tag(project.config, found)
 
     def change(now: Project) -> dict[str, Any]:
         taken = {name: value for name, value in now.before_preset.items() if name not in found}
@@ -111,6 +126,25 @@ def apply(services: Services, project: Project, found: Mapping[str, Any]) -> Non
     services.projects.edit(project.id, change)
     if found.get("audit_share", project.audit_share) != project.audit_share:
         services.tasks.forget_draw(project.id)  # before the first label a new draw is as fair as the first
+    if found.get("learn_from", project.learn_from) != project.learn_from:
+        services.jobs.submit("reconcile", key=f"reconcile:{project.id}", project=project.id)
+
+
+def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:
+    """Raises `BadSetting` if the tag to learn from, among these settings, is not there or cannot be learnt from.
+
+    A config that was not read yet (no image) takes any: the look that reads it tells what is wrong with it.
+    """
+    tag = _tag("learn_from", given.get("learn_from"))
+    if not tag or config.image_key is None:
+        return
+    if tag not in config.tags:
+        raise BadSetting(f"learn_from: the label config has no tag {tag!r}; it has: {', '.join(config.tags) or 'none'}")
+    why = dict(config.left_out).get(tag, "")
+    if tag == config.from_name:
+        why = config.problem
+    if why:
+        raise BadSetting(f"learn_from: nothing can be learnt from {tag!r}: {why}")
 
 
 def current(project: Project) -> dict[str, Any]:

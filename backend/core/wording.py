@@ -5,11 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backend.core.domain import LabelConfig
 from backend.core.learning import Accuracy, HeadView
 from backend.core.status import Healing
 from backend.core.versions import Advice, UnderWay
 
 UNMEASURED = "not measured yet"
+
+
+def reads(config: LabelConfig) -> list[str]:
+    """What a label config is learnt from and what is left out of it, where there is something to tell."""
+    told = []
+    spare = [tag for tag, why in config.left_out if not why]
+    refused = [f"{tag} ({why})" for tag, why in config.left_out if why]
+    if config.single_choice and config.left_out:
+        out = [f"left out: {', '.join(refused)}"] if refused else []
+        out += [f"not used: {', '.join(spare)} (labelqueue set PROJECT learn_from=TAG to change)"] if spare else []
+        told.append("; ".join([f"learns from {config.from_name}", *out]))
+    if len(config.shown) > 1:
+        told.append(f"a task's images are those of all Image tags ({', '.join(config.shown)}), as one vector")
+    told += [f"the Image tag {tag} is left out: its {why}" for tag, why in config.unshown]
+    return told
+
+
+def labeled(labels: int, annotated: int, skipped: int) -> str:
+    """ "12, 3 annotated (nothing to learn from), 2 skipped"."""
+    more = [f"{annotated} annotated (nothing to learn from)"] * bool(annotated) + [f"{skipped} skipped"] * bool(skipped)
+    return ", ".join([str(labels), *more])
+
+
+def learns_from(tag: str | None, left_out: Mapping[str, str], problem: str) -> str:
+    """The tag, and why others are not; or why there is none."""
+    if tag is None:
+        return f"nothing: {problem or 'no tag of the label config can be learnt from'}"
+    others = ", ".join(f"{name} ({why or 'could be: set learn_from'})" for name, why in left_out.items())
+    return f"{tag}; not from {others}" if others else tag
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.core import embed, sync
-from backend.core.domain import RemoteTask
+from backend.core.domain import Pages, RemoteTask
 from backend.core.register import register
 from tests.backend.world import KEY, LS_ID, World
 from tests.fakes import LABEL_CONFIG
@@ -77,3 +77,43 @@ def test_another_backbone_starts_a_new_version_instead_of_mixing(world: World) -
     assert world.project.features_version == project.features_version + 1
     assert len(world.features.load(project.id, world.project.features_version).task_ids) == 9
     assert len(world.features.load(project.id, project.features_version).task_ids) == 8
+
+
+def test_all_pages_of_a_task_are_embedded_and_what_is_left_out_is_told(world: World) -> None:
+    """(10-D3) Task 1 has three images of which one is broken, task 2 none that is readable, task 3 none at all."""
+    world.ls.add_project(LS_ID, 4)
+    some, broken = Pages(("a.png", "broken.png", "c.png"), "only these are used"), Pages(("broken1", "broken2"))
+    gone = Pages((), "task data has no image: it has url")
+    world.ls.put(
+        LS_ID,
+        [
+            RemoteTask(1, "a.png", (), 10.0, some),
+            RemoteTask(2, "broken1", (), 10.0, broken),
+            RemoteTask(3, None, (), 10.0, gone),
+        ],
+    )
+    register(world.services, KEY, LABEL_CONFIG)
+    sync.reconcile(world.services, world.project.id, full=True)
+    world.embed_all()
+    assert world.embedder.shown[1] == some.refs and world.embedder.shown[4] == ("/data/upload/3.png",)
+    tasks = {task.id: task for task in world.services.tasks.list(world.project.id)}
+    assert [tasks[n].state for n in (1, 2, 3, 4)] == ["embedded", "failed", "failed", "embedded"]
+    assert tasks[1].reason == "only these are used; 1 of its 3 images could not be read"
+    assert (tasks[2].reason, tasks[3].reason) == ("the image is truncated", gone.note)
+    assert tasks[1].refs == some.refs and tasks[4].reason == ""
+
+
+def test_another_page_voids_the_vector_and_another_note_does_not(world: World) -> None:
+    """(10-D3) What is embedded is what is shown."""
+    project = world.connect(2)
+    world.ls.put(LS_ID, [RemoteTask(1, "a", (), 20.0, Pages(("a", "b")))])
+    sync.reconcile(world.services, project.id)
+    world.embed_all()
+    world.ls.put(LS_ID, [RemoteTask(1, "a", (), 30.0, Pages(("a", "b"), "more was told"))])
+    sync.reconcile(world.services, project.id)
+    assert world.services.tasks.counts(project.id).pending == 0
+    assert world.services.tasks.list(project.id, ids=[1])[0].reason == "more was told"
+    world.ls.put(LS_ID, [RemoteTask(1, "a", (), 40.0, Pages(("a", "c")))])
+    sync.reconcile(world.services, project.id)
+    assert world.services.tasks.counts(project.id).pending == 1
+    assert 1 not in world.features.load(project.id, 1).task_ids

@@ -72,6 +72,14 @@ def png(value: int) -> bytes:
     return file.getvalue()
 
 
+class Colours(nn.Module):
+    """Vectors of different lengths and directions, by brightness."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = images.mean((1, 2, 3)) + 1.1  # 0.1 to 2.1
+        return torch.stack([x, x * x, torch.cos(3 * x)], 1)
+
+
 @pytest.fixture
 def made() -> Iterator[Any]:
     opened: list[BatchEmbedder] = []
@@ -91,7 +99,7 @@ def made() -> Iterator[Any]:
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100])
 def test_each_image_gets_its_own_vector(made: Any, count: int) -> None:
-    results = list(made(Source()).embed((number, str(number)) for number in range(count)))
+    results = list(made(Source()).embed((number, (str(number),)) for number in range(count)))
     assert sorted(r.task_id for r in results) == list(range(count))
     for result in results:
         assert isinstance(result, Embedded) and result.vector.dtype == np.float16 and result.vector.shape == (3,)
@@ -100,7 +108,7 @@ def test_each_image_gets_its_own_vector(made: Any, count: int) -> None:
 
 
 def test_bad_images_are_failed_and_stop_nothing(made: Any) -> None:
-    items = [(n, "broken" if n % 3 == 0 else str(n)) for n in range(50)]
+    items = [(n, ("broken" if n % 3 == 0 else str(n),)) for n in range(50)]
     results = {r.task_id: r for r in made(Source()).embed(items)}
     assert len(results) == 50
     for number, result in results.items():
@@ -108,8 +116,37 @@ def test_bad_images_are_failed_and_stop_nothing(made: Any) -> None:
     assert results[3].reason == "broken is bad"
 
 
+def test_a_task_of_several_images_gets_one_vector_of_them_in_any_order(made: Any) -> None:
+    """(10-D3) Page 1 is not the task; a task of one image has the same vector as ever."""
+    pages = {task: tuple(str(number) for number in range(task, task + task % 40)) for task in range(1, 60)}
+    pages |= {60: ("10", "20"), 61: ("20", "10")}
+    embedder = made(Source(), Colours())
+    results = {r.task_id: r for r in embedder.embed((task, refs) for task, refs in pages.items() if refs)}
+    assert set(results) == {task for task, refs in pages.items() if refs}
+    single = {r.task_id: r.vector for r in embedder.embed((n, (str(n),)) for n in range(120))}
+    for task, result in results.items():
+        assert isinstance(result, Embedded) and result.note == ""
+        vectors = np.stack([single[int(ref)] for ref in pages[task]]).astype(np.float64)
+        lengths = np.linalg.norm(vectors, axis=1)
+        wanted = (vectors / lengths[:, None]).mean(0) * lengths.mean()
+        np.testing.assert_allclose(result.vector, vectors[0] if len(vectors) == 1 else wanted, rtol=3e-3, atol=3e-3)
+    assert (results[1].vector == single[1]).all() and results[1].digest == hashlib.sha256(png(1)).hexdigest()
+    assert (results[60].vector == results[61].vector).all() and results[60].digest != results[61].digest
+
+
+def test_a_task_fails_only_if_none_of_its_images_can_be_read(made: Any) -> None:
+    """(10-D3) What could not be read of one that is embedded is told."""
+    items = [(1, ("bad", "7", "worse")), (2, ("bad", "worse")), (3, ("7",)), (4, ("255", "7"))]
+    results = {r.task_id: r for r in made(Source()).embed(items)}
+    assert isinstance(results[1], Embedded) and (results[1].vector == results[3].vector).all()
+    assert results[1].note == "2 of its 3 images could not be read; image 1: bad is bad"
+    assert isinstance(results[2], Failed)
+    assert results[2].reason == "none of its 2 images can be read; image 1: bad is bad"
+    assert isinstance(results[4], Embedded) and "image 1: the backbone gives values" in results[4].note
+
+
 def test_values_that_are_not_finite_are_a_reason(made: Any) -> None:
-    results = {r.task_id: r for r in made(Source()).embed([(1, "255"), (2, "10")])}
+    results = {r.task_id: r for r in made(Source()).embed([(1, ("255",)), (2, ("10",))])}
     assert isinstance(results[1], Failed) and "not finite" in results[1].reason
     assert isinstance(results[2], Embedded)
 
@@ -117,8 +154,8 @@ def test_values_that_are_not_finite_are_a_reason(made: Any) -> None:
 def test_label_studio_away_stops_the_pass_and_the_next_one_works(made: Any) -> None:
     embedder = made(Source())
     with pytest.raises(LabelStudioDown):
-        list(embedder.embed([(n, "down" if n == 20 else str(n)) for n in range(200)]))
-    assert len(list(embedder.embed([(n, str(n)) for n in range(20)]))) == 20
+        list(embedder.embed([(n, ("down" if n == 20 else str(n),)) for n in range(200)]))
+    assert len(list(embedder.embed([(n, (str(n),)) for n in range(20)]))) == 20
 
 
 def test_what_waits_is_bounded_and_a_reader_that_leaves_stops_the_loading(made: Any) -> None:
@@ -126,11 +163,11 @@ def test_what_waits_is_bounded_and_a_reader_that_leaves_stops_the_loading(made: 
     embedder = made(source, batch=4, lanes=2, loaders=3)
     taken = 0
 
-    def items() -> Iterator[tuple[int, str]]:
+    def items() -> Iterator[tuple[int, tuple[str, ...]]]:
         nonlocal taken
         for number in range(10_000):
             taken += 1
-            yield number, str(number % 200)
+            yield number, (str(number % 200),)
 
     results = embedder.embed(items())
     for _ in range(10):
@@ -139,7 +176,7 @@ def test_what_waits_is_bounded_and_a_reader_that_leaves_stops_the_loading(made: 
     results.close()
     fetched = len(source.fetched)
     assert fetched <= taken
-    assert {r.task_id for r in embedder.embed([(5, "5")])} == {5}
+    assert {r.task_id for r in embedder.embed([(5, ("5",))])} == {5}
     assert len(source.fetched) == fetched + 1
 
 
@@ -148,7 +185,7 @@ def test_images_are_loaded_side_by_side(made: Any) -> None:
     source.hold.clear()
     embedder = made(source, loaders=16)
     with ThreadPoolExecutor(1) as beside:
-        results = beside.submit(lambda: list(embedder.embed((n, str(n)) for n in range(160))))
+        results = beside.submit(lambda: list(embedder.embed((n, (str(n),)) for n in range(160))))
         try:
             wait_for(lambda: len(source.fetched) >= 16, 30, what="as many fetches as there are loaders")
         finally:
@@ -160,16 +197,16 @@ def test_images_are_loaded_side_by_side(made: Any) -> None:
 def test_a_card_too_small_for_the_batch_gets_smaller_ones(made: Any, limit: int) -> None:
     model = Means(limit)
     embedder = made(Source(), model, batch=16, lanes=1)
-    assert len(list(embedder.embed((n, str(n)) for n in range(64)))) == 64
+    assert len(list(embedder.embed((n, (str(n),)) for n in range(64)))) == 64
     assert embedder._batch <= limit
     model.batches.clear()
-    list(embedder.embed((n, str(n)) for n in range(16)))
+    list(embedder.embed((n, (str(n),)) for n in range(16)))
     assert max(model.batches) <= limit
 
 
 def test_a_card_too_small_for_one_image_is_an_error(made: Any) -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        list(made(Source(), Means(0)).embed([(1, "1")]))
+        list(made(Source(), Means(0)).embed([(1, ("1",))]))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +226,7 @@ def test_the_whole_way_gives_the_plain_networks_features(pictures: Path, precisi
     images = ImageSource(label_studio_url="http://127.0.0.1:9", auth_headers=dict, local_root=pictures)
     embedder = open_embedder(images, pixels=96, device="cpu", precision=precision, threads=2, loaders=2, batch=4)
     names = ["0", "1", "2", "3", "4", "5", "cut", "empty"]
-    found = {r.task_id: r for r in embedder.embed((n, f"/data/local-files/?d={x}.jpg") for n, x in enumerate(names))}
+    found = {r.task_id: r for r in embedder.embed((n, (f"/data/local-files/?d={x}.jpg",)) for n, x in enumerate(names))}
     embedder.close()
     network = open_backbone(pixels=96)
     assert embedder.backbone == network.about and embedder.device.startswith("cpu, ")

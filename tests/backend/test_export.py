@@ -57,7 +57,7 @@ class Digits:
     device = "cpu"
 
     def embed(self, items):
-        for item in self.real.embed((task, reference(Path(self.paths[task].name))) for task, _ in items):
+        for item in self.real.embed((task, (reference(Path(self.paths[task].name)),)) for task, _ in items):
             assert isinstance(item, Embedded), item
             yield item
 
@@ -74,7 +74,8 @@ def made(tmp_path_factory):
         world.embed_all()
         served = world.rank()
         world.label(*served[:12])
-        world.annotate(served[12], None)
+        world.ls.annotate(LS_ID, served[12], None, world.clock.time, skipped=True)
+        world.annotate(served[13], None)
         world.label()
         world.rank()
         patch.setenv("IMAGE_SIZE", str(PIXELS))
@@ -137,17 +138,22 @@ def test_onnx_gives_the_same_for_any_number_of_images(made):
 
 def test_labels_and_rankings_say_where_they_came_from(made):
     world, _, folder = made
-    given, skipped = world.services.tasks.labels(world.project.id)
+    given, passed = world.services.tasks.labels(world.project.id)
+    skipped = {task for task in passed if world.services.tasks.list(world.project.id, ids=[task])[0].skipped}
     with (folder / "labels.csv").open() as file:
         labels = {int(row["task"]): row for row in csv.DictReader(file)}
-    assert set(labels) == set(given) | skipped and len(skipped) == 1
+    assert set(labels) == set(given) | passed and (len(passed), len(skipped)) == (2, 1)
     first, second = world.services.rankings.history(world.project.id)[::-1]
     audit = world.services.tasks.audit(world.project.id)
     for task, row in labels.items():
         pick = first.picks[int(row["position"]) - 1]
         assert pick.task_id == task and int(row["ranking"]) == first.id and row["strategy"] == "auto"
         assert row["label"] == given.get(task, "") and row["labeled_at"].endswith("+00:00")
-        assert row["skipped"] == ("true" if task in skipped else "false")
+        assert (row["skipped"], row["annotated"], row["images"]) == (
+            "true" if task in skipped else "false",
+            "true" if task in passed - skipped else "false",
+            "1",
+        )
         assert row["audit"] == ("true" if task in audit else "false")
     columns = pyarrow.parquet.read_table(folder / "rankings.parquet")
     assert columns.num_rows == len(first.picks) + len(second.picks)
@@ -174,7 +180,7 @@ def test_the_card_tells_counts_figures_and_limits(made):
         "efficientnet-lite0 at 64 px",
         "## Limits",
         "`auto`",
-        "1 skipped",
+        "12 labeled, 1 annotated with nothing to learn from, 1 skipped",
         "differ by up to 0.015",
     ):
         assert expected in text, expected

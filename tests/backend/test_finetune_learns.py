@@ -32,7 +32,7 @@ def features(examples: list[Example], backbone: str) -> NDArray[np.float16]:
     embedder = open_embedder(Files(), backbone=backbone, pixels=SIDE, device="cpu", precision="fp32")
     found = {
         r.task_id: r.vector
-        for r in embedder.embed((n, e.image) for n, e in enumerate(examples))
+        for r in embedder.embed((n, (e.image,)) for n, e in enumerate(examples))
         if isinstance(r, Embedded)
     }
     embedder.close()

@@ -244,7 +244,7 @@ def test_pages_begin_after_the_last_task_seen(
     label_studio.delete_tasks(project, ids[:2])  # with numbered pages two tasks would now be passed over
     rest = list(stream)
     assert seen + [task.id for task in rest] == ids
-    assert rest[-1].image is None and rest[0].image == TASKS[3]["image"]
+    assert rest[-1].refs == (TASKS[0]["image"],) and rest[0].refs == (TASKS[3]["image"],)
 
 
 def test_an_empty_project_has_no_tasks(api: ApiLabelStudio, project: int, config: LabelConfig) -> None:

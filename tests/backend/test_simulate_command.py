@@ -31,7 +31,7 @@ class FolderEmbedder(FakeEmbedder):
     """Vectors by the class in the reference; names with "bad" fail."""
 
     def embed(self, items):
-        for row, ref in items:
+        for row, (ref,) in items:
             self.embedded.append(row)
             if "bad" in ref:
                 yield Failed(row, "the image is truncated")
@@ -80,7 +80,7 @@ def test_a_folder_is_embedded_once_and_anew_when_an_image_changes(folder, tmp_pa
     assert [good.paths[row].parent.name for row in (0, 20, 41)] == ["abc"[good.labels[row]] for row in (0, 20, 41)]
     for row in (0, 20, 41):
         place = read_folder(folder).paths.index(good.paths[row])
-        known = next(iter(FolderEmbedder().embed([(place, f"?d={good.paths[row].parent.name}")])))
+        known = next(iter(FolderEmbedder().embed([(place, (f"?d={good.paths[row].parent.name}",))])))
         assert (table.vectors[row] == known.vector).all()
     count = len(embedder.embedded)
     again, same, failed_again = folder_features(read_folder(folder), embedder, tmp_path / "cache")

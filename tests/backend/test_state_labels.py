@@ -46,10 +46,33 @@ def test_the_majority_wins_and_ties_go_to_the_latest_then_the_highest_id(tasks, 
     assert tasks.labels(project.id)[0] == {1: "cat", 2: "cat", 3: "dog"}
 
 
-def test_a_task_that_people_saw_without_a_choice_coming_of_it_counts_as_skipped(tasks, project):
-    events = [note(1, 1, None, 1.0, True), note(2, 2, None, 1.0, True), note(3, 2, "cat", 0.5)]
-    tasks.apply(project.id, [*events, note(4, 3, None, 1.0, True), note(5, 4, None, 1.0)])
-    assert tasks.labels(project.id) == ({2: "cat"}, {1, 3, 4})
+def test_a_task_is_labeled_else_annotated_else_skipped(tasks, project):
+    """(10-F1) Submitted without a usable choice is annotated; only a cancelled annotation is a skip."""
+    events = [note(1, 1, None, 1.0, True), note(2, 2, None, 1.0, True), note(3, 2, "cat", 0.5), note(4, 3, None, 1.0)]
+    tasks.apply(project.id, [*events, note(5, 4, None, 1.0, True), note(6, 4, None, 2.0), note(7, 5, "cat", 1.0, True)])
+    assert tasks.labels(project.id) == ({2: "cat"}, {1, 3, 4, 5})
+    counts = tasks.counts(project.id)
+    assert (counts.labeled, counts.annotated, counts.skipped, counts.seen) == (1, 2, 2, 5)
+    known = {task.id: task for task in tasks.list(project.id)}
+    assert [(known[n].label, known[n].annotated, known[n].skipped) for n in (2, 3, 4, 5)] == [
+        ("cat", False, False),
+        (None, True, False),
+        (None, True, False),
+        (None, False, True),
+    ]
+    assert [task for task in range(1, 7) if known[task].open] == [6]
+    assert tasks.apply(project.id, [note(6, 4, "dog", 3.0)]) == 1
+    assert tasks.counts(project.id).annotated == 1
+    tasks.apply(project.id, [], [Deleted("annotations", (4,), 9.0)])
+    assert tasks.list(project.id, ids=[3])[0].open
+
+
+def test_an_annotated_task_is_never_drawn_for_the_audit(tasks, project):
+    """(10-F1) It was served already."""
+    tasks.finish(project.id, dict.fromkeys(range(1, 41), "d"), {})
+    tasks.apply(project.id, [note(n, n, None, 1.0) for n in range(1, 21)])
+    tasks.draw_audit(project.id, 1.0, 0)
+    assert tasks.audit(project.id) == set(range(21, 41))
 
 
 def test_annotations_of_unknown_tasks_count_once_the_task_appears(tasks, project):

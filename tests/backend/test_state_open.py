@@ -142,3 +142,53 @@ def test_a_database_of_the_schema_before_keeps_its_projects_heads_and_publicatio
     )  # (10-F2) a preset chosen before: its selector is shown
     assert head is not None and head.classes == ("cat",)
     state.close()
+
+
+def test_what_an_older_program_called_skipped_though_it_was_submitted_is_annotated(database_url):
+    """(10-F1) Migration 0007 keeps all rows; skips stay skips."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(database_url)
+    if engine.dialect.name == "sqlite":
+        Path(engine.url.database).parent.mkdir(parents=True)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.execute(
+            text(
+                "INSERT INTO projects (ls_id, key, title, config, label_config, strategy, params, batch_size, "
+                "min_interval, preannotate, features_version, extra_params, strategy_changed_at, backbone) VALUES (7, "
+                '\'7.1\', \'t\', \'{"image_key": "image", "from_name": null, "to_name": null, "classes": [], '
+                "\"single_choice\": false}', '', 'auto', '{}', 10, 5, true, 1, '', 1, '')"
+            )
+        )
+        for task, label, skipped in (
+            (1, "'cat'", "false"),
+            (2, "null", "true"),
+            (3, "null", "true"),
+            (4, "null", "false"),
+        ):
+            row = f"(1, {task}, 'u{task}', 'embedded', {label}, {skipped}, 1)"
+            values = "(project, id, image, state, label, skipped, changed_at)"
+            connection.execute(text(f"INSERT INTO tasks {values} VALUES {row}"))
+        values = "(project, id, task_id, choice, skipped, updated_at, deleted, final)"
+        for row in (
+            "(1, 1, 1, 'cat', false, 1, false, false)",
+            "(1, 2, 2, null, false, 1, false, false)",
+            "(1, 3, 3, null, true, 1, false, false)",
+            "(1, 4, 3, null, false, 1, true, false)",
+        ):
+            connection.execute(text(f"INSERT INTO annotations {values} VALUES {row}"))
+    engine.dispose()
+    state = open_state(database_url)
+    project = state.projects.by_ls_id(7)
+    tasks = state.tasks.list(project.id)
+    assert [(task.label, task.annotated, task.skipped) for task in tasks] == [
+        ("cat", False, False),
+        (None, True, False),
+        (None, False, True),
+        (None, False, False),
+    ]
+    assert tasks[0].refs == ("u1",) and project.learn_from == ""
+    assert project.config.shown == ("$image",) and project.config.reading == 0
+    state.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from backend.core.domain import Annotation, Deleted, Task
+from backend.core.domain import Annotation, Deleted, Pages, Task
 
 
 def fill(state, project, count: int) -> None:
@@ -43,9 +43,31 @@ def test_more_tasks_than_one_statement_holds_are_all_added_and_listed(state, pro
     assert state.tasks.counts(project.id).tasks == 1999
 
 
+def test_pages_are_kept_claimed_and_told(state, project):
+    """(10-D3) On both databases; text that neither could hold is cleaned."""
+    pages = {1: Pages(("a", "b\0", "c\ud800"), "the rest is left out"), 2: Pages((), "task data has no image")}
+    assert state.tasks.upsert(project.id, [(1, "a"), (2, None), (3, "c")], pages) == 2
+    assert state.tasks.upsert(project.id, [(1, "a"), (2, None), (3, "c")], pages) == 0
+    claimed = state.tasks.claim(project.id, "w", 9, 60)
+    assert [(task, len(refs)) for task, refs, _ in claimed] == [(1, 3), (3, 1)]
+    state.tasks.finish(project.id, {1: "d", 3: "d"}, {}, {1: "1 of its 3 images could not be read"})
+    first, second, third = state.tasks.list(project.id)
+    assert first.reason == "the rest is left out; 1 of its 3 images could not be read"
+    assert (second.state, second.reason, second.refs) == ("failed", "task data has no image", ())
+    assert (third.reason, third.refs, third.pages) == ("", ("c",), ())
+    assert state.tasks.upsert(project.id, [(1, "a")], {1: Pages(pages[1].refs, "told otherwise")}) == 0
+    assert state.tasks.upsert(project.id, [(2, None)], {2: Pages((), "image is empty")}) == 0
+    told = state.tasks.list(project.id, ids=[1, 2])
+    assert [task.reason for task in told] == [
+        "told otherwise; 1 of its 3 images could not be read",
+        "image is empty",
+    ]
+    assert state.tasks.upsert(project.id, [(1, "a"), (3, "c")], {3: Pages(("c", "d"))}) == 2
+
+
 def test_a_claim_is_ascending_limited_and_exclusive(state, project):
     fill(state, project, 5)
-    assert state.tasks.claim(project.id, "a", 3, 60) == [(1, "u1", 0), (2, "u2", 0), (3, "u3", 0)]
+    assert state.tasks.claim(project.id, "a", 3, 60) == [(1, ("u1",), 0), (2, ("u2",), 0), (3, ("u3",), 0)]
     assert ids(state.tasks.claim(project.id, "b", 3, 60)) == [4, 5]
     assert state.tasks.claim(project.id, "c", 3, 60) == []
 
@@ -70,10 +92,10 @@ def test_a_silent_workers_tasks_are_free_when_its_lease_ends(state, project, han
     hand.at += 60
     assert state.tasks.claim(project.id, "next", 2, 60) == []
     hand.at += 1
-    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "u1", 1), (2, "u2", 1)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, ("u1",), 1), (2, ("u2",), 1)]
     state.tasks.renew(project.id, "dead", 1000)
     hand.at += 61
-    assert state.tasks.claim(project.id, "third", 2, 60) == [(1, "u1", 2), (2, "u2", 2)]
+    assert state.tasks.claim(project.id, "third", 2, 60) == [(1, ("u1",), 2), (2, ("u2",), 2)]
 
 
 def test_a_renewed_lease_lasts(state, project, hand):
@@ -101,7 +123,7 @@ def test_finish_sets_states_and_ends_leases(state, project):
     assert (counts.embedded, counts.failed, counts.pending) == (1, 1, 1)
     assert state.tasks.list(project.id, state="failed")[0].reason == "truncated\ufffdfile"
     assert state.tasks.retry_failed(project.id, [1, 2, 3]) == 1
-    assert state.tasks.claim(project.id, "b", 3, 60) == [(2, "u2", 0)]
+    assert state.tasks.claim(project.id, "b", 3, 60) == [(2, ("u2",), 0)]
 
 
 def test_a_result_for_an_image_that_changed_meanwhile_does_not_count(state, project):
@@ -109,7 +131,7 @@ def test_a_result_for_an_image_that_changed_meanwhile_does_not_count(state, proj
     state.tasks.claim(project.id, "slow", 2, 60)
     state.tasks.upsert(project.id, [(1, "changed")])
     state.tasks.finish(project.id, {1: "old", 2: "d2"}, {})
-    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "changed", 0)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, ("changed",), 0)]
     state.tasks.finish(project.id, {1: "new"}, {})
     assert state.tasks.counts(project.id).embedded == 2
 
@@ -120,7 +142,7 @@ def test_a_result_for_the_old_feature_version_does_not_count(state, project):
     state.tasks.claim(project.id, "slow", 2, 60)
     state.feature_sets.begin_plain(project.id, "other", version=2, over=1, at=2.0)
     state.tasks.finish(project.id, {1: "old"}, {})
-    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, "u1", 0), (2, "u2", 0)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, ("u1",), 0), (2, ("u2",), 0)]
 
 
 def test_removed_tasks_take_their_annotations_along(state, project):

@@ -20,6 +20,7 @@ GOOD = {
     "audit_share": [(0, 0.0), (0.5, 0.5), ("0.1", 0.1)],
     "renewal": [("off", "off"), ("suggest", "suggest"), ("auto", "auto"), ("default", None)],
     "calibrate": [("on", True), (False, False)],
+    "learn_from": [("digit", "digit"), ("default", ""), (None, "")],
 }
 BAD = {
     "batch_size": ([0, -1, True, "x", None, 2.5, float("nan"), 2**70], "batch_size must be"),
@@ -29,6 +30,7 @@ BAD = {
     "audit_share": ([-0.1, 0.51, True, "x", None, float("nan")], "audit_share must be a share from 0"),
     "renewal": (["on", True, 1, [], {}], "renewal must be one of off, suggest, auto, default"),
     "calibrate": (["maybe", 0], "calibrate must be true or false"),
+    "learn_from": ([5, True, [], {}, "x" * 1001], "learn_from must be the name of a tag"),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from backend.core.annotations import choices_in, the_choice
 from backend.core.domain import (
     Annotation,
     LabelConfig,
@@ -49,6 +50,7 @@ class FakeLabelStudio:
     calls: list[str] = field(default_factory=list)
     at: dict[str, Callable[[], object]] = field(default_factory=dict)
     ids: int = 0
+    results: dict[int, Any] = field(default_factory=dict)  # of annotations that are read as the config says
 
     def add_project(self, ls_id: int = 5, tasks: int = 0, **fields: Any) -> None:
         self.remote[ls_id] = RemoteProject(
@@ -89,6 +91,19 @@ class FakeLabelStudio:
         self.put(ls_id, [replace(old, annotations=(*old.annotations, made), updated_at=at)])
         return made
 
+    def submit(self, ls_id: int, task: int, result: Any, at: float) -> None:
+        """An annotation in the editor's format."""
+        self.results[self.annotate(ls_id, task, None, at).id] = result
+
+    def _read(self, task: RemoteTask, config: LabelConfig) -> RemoteTask:
+        read = [
+            replace(item, choice=the_choice(choices_in(self.results[item.id]), config))
+            if item.id in self.results
+            else item
+            for item in task.annotations
+        ]
+        return replace(task, annotations=tuple(read))
+
     def _count(self, ls_id: int) -> None:
         self.remote[ls_id] = replace(self.remote[ls_id], tasks=len(self.items[ls_id]))
 
@@ -117,13 +132,13 @@ class FakeLabelStudio:
             raise LabelStudioRefused(404, f"Label Studio has no project {ls_id}")
         return self.remote[ls_id]
 
-    def parse_config(self, label_config: str) -> LabelConfig:
-        return self.config
+    def parse_config(self, label_config: str, learn_from: str = "") -> LabelConfig:
+        return replace(self.config, asked=learn_from)
 
     def tasks(self, ls_id: int, config: LabelConfig, *, since: float | None = None) -> Iterator[RemoteTask]:
         self._called("tasks")
         found = sorted(self.items[ls_id].items())
-        return iter([task for _, task in found if since is None or task.updated_at >= since])
+        return iter([self._read(task, config) for _, task in found if since is None or task.updated_at >= since])
 
     def task_ids(self, ls_id: int, among: Sequence[int] | None = None) -> list[int]:
         self._called("task_ids")

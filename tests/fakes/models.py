@@ -14,11 +14,15 @@ from backend.core.training import TrainingOrder, TrainingState
 
 @dataclass
 class FakeEmbedder:
-    """A vector per task from its id; images whose reference holds "broken" fail; `die_after` raises midway."""
+    """A vector per task from its id; images whose reference holds "broken" fail; `die_after` raises midway.
+
+    `shown` is what it was given by task.
+    """
 
     dims: int = 8
     die_after: int | None = None
     embedded: list[int] = field(default_factory=list)
+    shown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     name: str = "fake"
     gap: float = 3.0  # from the origin to each cluster
     noise: float = 0.1
@@ -38,18 +42,21 @@ class FakeEmbedder:
         made[task % 3] += self.gap
         return made.astype(np.float16)
 
-    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
-        for count, (task, image) in enumerate(items):
+    def embed(self, items: Iterable[tuple[int, tuple[str, ...]]]) -> Iterator[Embedded | Failed]:
+        for count, (task, refs) in enumerate(items):
             if self.die_after is not None and count >= self.die_after:
                 raise RuntimeError("killed")
             if count == 5 and self.meanwhile is not None:
                 happens, self.meanwhile = self.meanwhile, None
                 happens()
             self.embedded.append(task)
-            if "broken" in image:
+            self.shown[task] = refs
+            broken = sum("broken" in ref for ref in refs)
+            if broken == len(refs):
                 yield Failed(task, "the image is truncated")
             else:
-                yield Embedded(task, self.vector(task), f"{task:064x}")
+                note = f"{broken} of its {len(refs)} images could not be read" if broken else ""
+                yield Embedded(task, self.vector(task), f"{task:064x}", note)
 
 
 @dataclass

@@ -125,15 +125,18 @@ class RealLabelStudio:
         return [int(number) for number in answer["task_ids"]]
 
     def import_files(self, project: int, paths: Iterable[Path]) -> list[int]:
-        """Import images under `files` as local-files tasks, by a storage registered once for a project."""
+        """Import images under `files` as local-files tasks."""
+        return self.import_tasks(project, [{"image": ref} for ref in self.references(project, paths)])
+
+    def references(self, project: int, paths: Iterable[Path]) -> list[str]:
+        """Images under `files` as task data names them, by a storage registered once for a project."""
         storages = self.admin.http.get("/api/storages/localfiles/", params={"project": project}).json()
         if not storages:
             root = self.files.resolve() / "images"
             root.mkdir(exist_ok=True)
             self._post("/api/storages/localfiles/", {"project": project, "path": str(root), "use_blob_urls": True})
         root = self.files.resolve()
-        tasks = [{"image": f"/data/local-files/?d={path.resolve().relative_to(root)}"} for path in paths]
-        return self.import_tasks(project, tasks)
+        return [f"/data/local-files/?d={path.resolve().relative_to(root)}" for path in paths]
 
     def upload(self, project: int, paths: Sequence[Path]) -> None:
         """Upload image files as a person does by drag and drop, 100 a request."""

@@ -21,28 +21,32 @@ Rows = dict[int, Row[Any]]
 
 
 class Verdict(NamedTuple):
-    """What its annotations say of a task."""
+    """What its annotations say of a task; at most one of the three."""
 
     label: str | None
     skipped: bool
+    annotated: bool
 
 
 def verdict(shown: Iterable[Any]) -> Verdict:
     """Majority of the choices; ties to the choice with the latest annotation, then the highest id.
 
-    Skipped if people saw it and no choice came of it: only skips, or annotations of another kind (boxes, several
-    choices). `shown`: anything with id, choice, skipped, updated_at.
+    Without a choice, annotated if somebody submitted what we do not learn from (boxes, several choices, nothing), and
+    skipped if there are only skips. `shown`: anything with id, choice, skipped, updated_at.
     """
     votes: dict[str, int] = defaultdict(int)
     latest: dict[str, tuple[float, int]] = {}
-    seen = False
+    seen = submitted = False
     for item in shown:
         seen = True
+        submitted |= not item.skipped
         if item.choice is not None and not item.skipped:
             votes[item.choice] += 1
             latest[item.choice] = max(latest.get(item.choice, (float("-inf"), 0)), (item.updated_at, item.id))
     label = max(votes, key=lambda choice: (votes[choice], latest[choice])) if votes else None
-    return Verdict(label, seen and label is None)
+    if label is not None:
+        return Verdict(label, skipped=False, annotated=False)
+    return Verdict(None, skipped=seen and not submitted, annotated=submitted)
 
 
 def write_newer(connection: Connection, project: int, incoming: Sequence[Annotation]) -> set[int]:
@@ -117,22 +121,26 @@ def _lifts(known: Row[Any], item: Annotation, read_at: float) -> bool:
 
 
 def recompute(connection: Connection, project: int, task_ids: Iterable[int], now: float) -> int:
-    """Bring label and skip of these tasks in line with their annotations; returns how many tasks changed."""
+    """Bring label, skip and annotated of these tasks in line with their annotations; returns how many tasks changed."""
     changed: list[dict[str, Any]] = []
     for some in chunks(sorted(task_ids)):
         shown: dict[int, list[Row[Any]]] = defaultdict(list)
         query = select(marks).where(marks.c.project == project, among(marks.c.task_id, some), ~marks.c.deleted)
         for row in connection.execute(query):
             shown[row.task_id].append(row)
-        before = select(tasks.c.id, tasks.c.label, tasks.c.skipped)
+        before = select(tasks.c.id, tasks.c.label, tasks.c.skipped, tasks.c.annotated)
         for task in connection.execute(before.where(tasks.c.project == project, among(tasks.c.id, some))):
             now_is = verdict(shown[task.id])
-            if now_is != (task.label, task.skipped):
-                changed.append({"task": task.id, "is": now_is.label, "skip": now_is.skipped})
+            if now_is != (task.label, task.skipped, task.annotated):
+                changed.append({"task": task.id, "is": now_is.label, "skip": now_is.skipped, "seen": now_is.annotated})
     if changed:
         mine = (tasks.c.project == project) & (tasks.c.id == bindparam("task"))
-        values = {"label": bindparam("is"), "skipped": bindparam("skip"), "changed_at": now}
-        connection.execute(update(tasks).where(mine).values(values), changed)
+        values: dict[str, Any] = {
+            "label": bindparam("is"),
+            "skipped": bindparam("skip"),
+            "annotated": bindparam("seen"),
+        }
+        connection.execute(update(tasks).where(mine).values(**values, changed_at=now), changed)
     return len(changed)
 
 

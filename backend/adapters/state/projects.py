@@ -31,6 +31,7 @@ SETTABLE = (
     "audit_share",
     "renewal",
     "calibrate",
+    "learn_from",
 )
 
 
@@ -150,6 +151,13 @@ def _one(connection: Connection, name: int, condition: Any) -> Project:
 
 def _project(row: Row[Any]) -> Project:
     fields = dict(row._mapping)
-    config = fields.pop("config")
+    config = _config(fields.pop("config"))
     strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
-    return Project(config=LabelConfig(**{**config, "classes": tuple(config["classes"])}), strategy=strategy, **fields)
+    return Project(config=config, strategy=strategy, **fields)
+
+
+def _config(raw: dict[str, Any]) -> LabelConfig:
+    """As it was stored; one that an older program read has reading 0."""
+    lists = {name: tuple(raw.get(name, ())) for name in ("classes", "images")}
+    pairs = {name: tuple((tag, why) for tag, why in raw.get(name, ())) for name in ("left_out", "unshown")}
+    return LabelConfig(**({"reading": 0} | raw | lists | pairs))

@@ -57,6 +57,7 @@ projects = Table(
     Column("before_preset", JSON, nullable=False, server_default="{}"),
     Column("preset", String),  # null: the strategy was chosen by a selector's name
     Column("audit_share", Double, nullable=False, server_default=text("0.05")),
+    Column("learn_from", Text, nullable=False, server_default=""),  # a tag's name; "": the first that can be learnt
     sqlite_autoincrement=True,
 )
 
@@ -72,13 +73,15 @@ tasks = Table(
     metadata,
     _of_project(primary_key=True),
     Column("id", BigInteger, primary_key=True),
-    Column("image", Text),
+    Column("image", Text),  # the first one
+    Column("pages", Text),  # JSON of `Pages`; null: the image is all there is
     Column("state", String(8), nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("digest", String, nullable=False, server_default=""),
     Column("label", Text),
     Column("skipped", Boolean, nullable=False, server_default=false()),
-    Column("changed_at", Double),  # when label or skipped last changed, by our clock; null: never had any
+    Column("annotated", Boolean, nullable=False, server_default=false()),  # submitted, but nothing to learn from
+    Column("changed_at", Double),  # when label, skipped or annotated last changed, by our clock; null: never had any
     Column("owner", String),  # who embeds it now
     Column("leased_until", Double),
     Column("claims", Integer, nullable=False, server_default=text("0")),  # since it last became pending

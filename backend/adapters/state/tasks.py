@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, false, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, false, func, or_, select, update
 
 from backend.adapters.state import labels
 from backend.adapters.state.engine import Database
+from backend.adapters.state.pages import SHOWN, change_rows, columns, images, insert_rows, is_moved, refs_of, task_of
 from backend.adapters.state.tables import marks, projects, tasks
 from backend.adapters.state.values import among, chunks, clean
 from backend.core.audit import draw
-from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
-
-NO_IMAGE = "the task has no image: its data lacks the key that the label config names"
+from backend.core.domain import Annotation, Counts, Deleted, Pages, RemoteTask, Task, TaskState
 
 _FREE: dict[str, Any] = {"owner": None, "leased_until": None}
 ANEW: dict[str, Any] = {
@@ -34,20 +34,26 @@ class SqlTasks:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def upsert(self, project: int, items: Sequence[tuple[int, str | None]]) -> int:
+    def upsert(
+        self, project: int, items: Sequence[tuple[int, str | None]], pages: Mapping[int, Pages] = MappingProxyType({})
+    ) -> int:
         """Add tasks or change their images; returns how many became pending. Cost: three statements a thousand."""
-        wanted = {task: None if image is None else clean(image) for task, image in items}
+        wanted = {task: columns(image, pages.get(task)) for task, image in items}
         pending = 0
         with self._db.write(project) as connection:
             for some in chunks(sorted(wanted)):
-                query = select(tasks.c.id, tasks.c.image).where(tasks.c.project == project, among(tasks.c.id, some))
-                known = {row.id: row.image for row in connection.execute(query)}
+                query = select(tasks.c.id, tasks.c.image, tasks.c.pages)
+                query = query.where(tasks.c.project == project, among(tasks.c.id, some))
+                known = {row.id: (row.image, row.pages) for row in connection.execute(query)}
                 fresh = [task for task in some if task not in known]
-                moved = [task for task in some if task in known and known[task] != wanted[task]]
-                _insert(connection, project, {task: wanted[task] for task in fresh})
-                _move(connection, project, {task: wanted[task] for task in moved})
+                other = [task for task in some if task in known and known[task] != images(wanted[task])]
+                moved = [task for task in other if is_moved(known[task], images(wanted[task]))]
+                insert_rows(connection, project, {task: wanted[task] for task in fresh})
+                change_rows(connection, project, {task: wanted[task] for task in moved}, **ANEW)
+                noted = sorted(set(other) - set(moved))
+                change_rows(connection, project, {task: {"pages": wanted[task]["pages"]} for task in noted})
                 labels.recompute(connection, project, fresh, self._db.now())
-                pending += sum(wanted[task] is not None for task in [*fresh, *moved])
+                pending += sum(wanted[task]["image"] is not None for task in [*fresh, *moved])
         return pending
 
     def keep_only(self, project: int, ids: Iterable[int]) -> builtins.list[int]:
@@ -64,21 +70,24 @@ class SqlTasks:
         with self._db.write(project) as connection:
             _remove(connection, project, ids)
 
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> builtins.list[tuple[int, str, int]]:
-        """Lease up to `limit` pending tasks: (id, image, earlier claims). Two callers never share one.
+    def claim(
+        self, project: int, owner: str, limit: int, lease: float
+    ) -> builtins.list[tuple[int, tuple[str, ...], int]]:
+        """Lease up to `limit` pending tasks: (id, images, earlier claims). Two callers never share one.
 
         Earlier claims are those since the task last became pending that ended without `finish`; see `release`.
         """
         now = self._db.now()
         free = or_(tasks.c.leased_until.is_(None), tasks.c.leased_until < now)
         pending = (tasks.c.project == project, tasks.c.state == "pending", tasks.c.image.is_not(None), free)
-        query = select(tasks.c.id, tasks.c.image, tasks.c.claims).where(*pending).order_by(tasks.c.id).limit(limit)
+        query = select(tasks.c.id, tasks.c.image, tasks.c.pages, tasks.c.claims)
+        query = query.where(*pending).order_by(tasks.c.id).limit(limit)
         with self._db.write() as connection:
             rows = connection.execute(query.with_for_update(skip_locked=True)).all()
             values = {"owner": owner, "leased_until": now + lease, "claims": tasks.c.claims + 1, "voided": False}
             for some in chunks([row.id for row in rows]):
                 connection.execute(_those(project, some).values(**values))
-        return [(row.id, row.image, row.claims) for row in rows]
+        return [(row.id, refs_of(row.image, row.pages), row.claims) for row in rows]
 
     def renew(self, project: int, owner: str, lease: float) -> None:
         """Prolong every lease of `owner`."""
@@ -98,14 +107,22 @@ class SqlTasks:
             connection.execute(update(tasks).where(*mine).values(**values))
 
     def finish(
-        self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str], *, version: int | None = None
+        self,
+        project: int,
+        embedded: Mapping[int, str],
+        failed: Mapping[int, str],
+        notes: Mapping[int, str] = MappingProxyType({}),
+        *,
+        version: int | None = None,
     ) -> None:
         """Set states: embedded id -> digest ("" keeps the known one), failed id -> reason; ends their leases.
 
         A task whose image changed meanwhile stays pending; all do if another feature version than `version` is live.
+        `notes` are of embedded tasks.
         """
         rows: builtins.list[dict[str, Any]] = [
-            {"task": task, "to": "embedded", "why": "", "sum": digest} for task, digest in embedded.items()
+            {"task": task, "to": "embedded", "why": clean(notes.get(task, "")), "sum": digest}
+            for task, digest in embedded.items()
         ]
         rows += [{"task": task, "to": "failed", "why": clean(why), "sum": ""} for task, why in failed.items()]
         if not rows:
@@ -139,20 +156,23 @@ class SqlTasks:
         """Tasks by state and class: three queries that read indexes and labeled tasks only."""
         number = func.count()
         by_state = select(tasks.c.state, number).where(tasks.c.project == project).group_by(tasks.c.state)
-        told = select(tasks.c.label, tasks.c.skipped, number).where(_ever_labeled(project))
-        done = select(number).where(_ever_labeled(project), tasks.c.state == "embedded")
+        what = (tasks.c.label, tasks.c.skipped, tasks.c.annotated)
+        told = select(*what, number).where(_ever_labeled(project))
+        seen = or_(tasks.c.label.is_not(None), tasks.c.skipped, tasks.c.annotated)
+        done = select(number).where(_ever_labeled(project), tasks.c.state == "embedded", seen)
         with self._db.read() as connection:
             states: dict[str, int] = {row[0]: row[1] for row in connection.execute(by_state)}
-            rows = connection.execute(told.group_by(tasks.c.label, tasks.c.skipped)).all()
-            served = connection.execute(done.where(or_(tasks.c.label.is_not(None), tasks.c.skipped))).scalar_one()
-        by_class = {label: count for label, _, count in sorted(rows, key=str) if label is not None}
+            rows = connection.execute(told.group_by(*what)).all()
+            served = connection.execute(done).scalar_one()
+        by_class = {label: count for label, _, _, count in sorted(rows, key=str) if label is not None}
         return Counts(
             tasks=sum(states.values()),
             embedded=states.get("embedded", 0),
             pending=states.get("pending", 0),
             failed=states.get("failed", 0),
             labeled=sum(by_class.values()),
-            skipped=sum(count for _, skipped, count in rows if skipped),
+            skipped=sum(count for _, skipped, _, count in rows if skipped),
+            annotated=sum(count for _, _, annotated, count in rows if annotated),
             labels=by_class,
             open=states.get("embedded", 0) - served,
         )
@@ -167,8 +187,7 @@ class SqlTasks:
     ) -> builtins.list[Task]:
         """Tasks by ascending id, at most `limit`."""
         drawn = func.coalesce(tasks.c.audit, false()).label("audit")
-        columns = (tasks.c.id, tasks.c.image, tasks.c.state, tasks.c.reason, tasks.c.label, tasks.c.skipped, drawn)
-        query = select(*columns).where(tasks.c.project == project).order_by(tasks.c.id)
+        query = select(*SHOWN, drawn).where(tasks.c.project == project).order_by(tasks.c.id)
         if state is not None:
             query = query.where(tasks.c.state == state)
         found: builtins.list[Task] = []
@@ -177,13 +196,13 @@ class SqlTasks:
         )
         with self._db.read() as connection:
             for part in queries:
-                found += [Task(**row._mapping) for row in connection.execute(part.limit(limit - len(found)))]
+                found += [task_of(row) for row in connection.execute(part.limit(limit - len(found)))]
                 if len(found) == limit:
                     break
         return found
 
     def changed_since(self, project: int, at: float) -> int:
-        """How many tasks got, lost or changed their label (or skip) after `at`."""
+        """How many tasks got, lost or changed their label (or skip, or annotation) after `at`."""
         query = select(func.count()).select_from(tasks).where(tasks.c.project == project, tasks.c.changed_at > at)
         with self._db.read() as connection:
             return connection.execute(query).scalar_one()
@@ -195,9 +214,9 @@ class SqlTasks:
             return set(connection.execute(query).scalars())
 
     def draw_audit(self, project: int, share: float, seed: int) -> None:
-        """Decide for each embedded task that was not decided yet and has no label or skip."""
+        """Decide for each embedded task that was not decided yet; one that people dealt with is never drawn."""
         undecided = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
-        open_ones = (*undecided, tasks.c.label.is_(None), ~tasks.c.skipped)
+        open_ones = (*undecided, tasks.c.label.is_(None), ~tasks.c.skipped, ~tasks.c.annotated)
         query = select(tasks.c.id).where(*open_ones)
         with self._db.write(project) as connection:
             drawn = [task for task in connection.execute(query).scalars() if draw(seed, task) < share]
@@ -226,17 +245,17 @@ class SqlTasks:
             return int(connection.execute(select(func.count()).select_from(tasks).where(*decided)).scalar_one())
 
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
-        """(task id -> label of labeled tasks, ids of skipped tasks); reads only tasks that ever had either."""
-        query = select(tasks.c.id, tasks.c.label, tasks.c.skipped).where(_ever_labeled(project))
+        """(task id -> label of labeled tasks, ids of those annotated or skipped); reads only tasks that ever were."""
+        query = select(tasks.c.id, tasks.c.label, tasks.c.skipped | tasks.c.annotated).where(_ever_labeled(project))
         labeled: dict[int, str] = {}
-        skipped: set[int] = set()
+        passed: set[int] = set()
         with self._db.read() as connection:
-            for task, label, is_skipped in connection.execution_options(yield_per=10_000).execute(query):
+            for task, label, is_passed in connection.execution_options(yield_per=10_000).execute(query):
                 if label is not None:
                     labeled[task] = label
-                elif is_skipped:
-                    skipped.add(task)
-        return labeled, skipped
+                elif is_passed:
+                    passed.add(task)
+        return labeled, passed
 
     def labeled_at(self, project: int) -> dict[int, float]:
         """Task id -> time of its newest annotation that still stands."""
@@ -268,29 +287,6 @@ def _ever_labeled(project: int) -> Any:
 
 def _those(project: int, ids: Sequence[int]) -> Any:
     return update(tasks).where(tasks.c.project == project, among(tasks.c.id, ids))
-
-
-def _state_of(image: str | None) -> dict[str, str]:
-    return {"state": "pending", "reason": ""} if image is not None else {"state": "failed", "reason": NO_IMAGE}
-
-
-def _insert(connection: Connection, project: int, images: Mapping[int, str | None]) -> None:
-    if images:
-        rows = [{"project": project, "id": task, "image": image, **_state_of(image)} for task, image in images.items()]
-        connection.execute(insert(tasks), rows)
-
-
-def _move(connection: Connection, project: int, images: Mapping[int, str | None]) -> None:
-    """Other images for known tasks: their features are void."""
-    if images:
-        mine = (tasks.c.project == project, tasks.c.id == bindparam("task"))
-        values = {"image": bindparam("to"), "state": bindparam("in"), "reason": bindparam("why"), **ANEW}
-        states = {task: _state_of(image) for task, image in images.items()}
-        rows = [
-            {"task": task, "to": image, "in": states[task]["state"], "why": states[task]["reason"]}
-            for task, image in images.items()
-        ]
-        connection.execute(update(tasks).where(*mine).values(values), rows)
 
 
 def _remove(connection: Connection, project: int, ids: Sequence[int]) -> int:

@@ -4,7 +4,7 @@ Times are seconds since the epoch (float, UTC). `project` is always OUR id of a 
 """
 
 from backend.core.domain.features import Backbone, Embedded, Failed, FeatureBatch, FeatureTable
-from backend.core.domain.projects import LabelConfig, Project, RenewalMode, Strategy
+from backend.core.domain.projects import READING, LabelConfig, Project, RenewalMode, Strategy
 from backend.core.domain.rankings import (
     GUESSES,
     PUBLICATION_MOVES,
@@ -17,12 +17,15 @@ from backend.core.domain.rankings import (
     Ranking,
 )
 from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
-from backend.core.domain.tasks import Annotation, Counts, Deleted, Task, TaskState
+from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Counts, Deleted, Pages, Task, TaskState
 from backend.core.domain.work import JobView, WorkerView
 
 __all__ = [
     "GUESSES",
+    "MOST_PAGES",
+    "PLAIN",
     "PUBLICATION_MOVES",
+    "READING",
     "Annotation",
     "Backbone",
     "Counts",
@@ -36,6 +39,7 @@ __all__ = [
     "Head",
     "JobView",
     "LabelConfig",
+    "Pages",
     "Pick",
     "Prediction",
     "Project",

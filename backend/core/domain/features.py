@@ -43,16 +43,17 @@ class Backbone:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """One image's vector (d,) float16 and the digest of its bytes."""
+    """One task's vector (d,) float16 and the digest of its bytes; `note`: which of its images could not be read."""
 
     task_id: int
     vector: NDArray[np.float16]
     digest: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """One image that could not be embedded, with the reason in words."""
+    """One task that could not be embedded, with the reason in words."""
 
     task_id: int
     reason: str

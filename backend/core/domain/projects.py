@@ -9,16 +9,36 @@ from typing import Any, Literal
 RenewalMode = Literal["off", "suggest", "auto"]
 
 
+READING = 1
+"""How label configs and annotations are read. Raised with each change of it: all annotations are then read anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelConfig:
     """What of a Label Studio label config concerns us; `problem` says why class probabilities cannot work, or ""."""
 
-    image_key: str | None  # key of task data that holds the image
-    from_name: str | None  # name of the Choices tag
-    to_name: str | None  # name of the Image tag
+    image_key: str | None  # path in the task data of the first image, for words; None: no image can be had
+    from_name: str | None  # name of the tag that we learn from
+    to_name: str | None  # name of the Image tag that it is about
     classes: tuple[str, ...]
-    single_choice: bool
+    single_choice: bool  # whether each image gets one class: else nothing is learnt
     problem: str = ""
+    images: tuple[str, ...] = ()  # values of all Image tags, as the config writes them
+    nested: bool = False  # the classes are paths of nested choices
+    left_out: tuple[tuple[str, str], ...] = ()  # (control tag, why it cannot be learnt from; "": another is used)
+    unshown: tuple[tuple[str, str], ...] = ()  # (Image tag, why it is not embedded)
+    asked: str = ""  # the project's `learn_from` when this was read
+    reading: int = READING
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Names of all control tags, whether they can be learnt from or not."""
+        return (*([self.from_name] if self.from_name else []), *(tag for tag, _ in self.left_out))
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Values of the Image tags."""
+        return self.images or ((f"${self.image_key}",) if self.image_key else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,7 @@ class Project:
     audit_share: float = 0.05  # of what is served; 0 switches the audit stream off
     preset: str | None = None  # the name by which the strategy was chosen, if not the selector's
     before_preset: Mapping[str, Any] = field(default_factory=dict)  # settings that a preset took over, as they were
+    learn_from: str = ""  # name of the tag to learn from; "": the first that can be learnt from
     backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 
     @property

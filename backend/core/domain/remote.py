@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.core.domain.rankings import Guess
-from backend.core.domain.tasks import Annotation
+from backend.core.domain.tasks import PLAIN, Annotation, Pages, refs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,18 @@ class RemoteProject:
 
 @dataclass(frozen=True, slots=True)
 class RemoteTask:
-    """A task as Label Studio shows it: image reference (None: key missing) and all annotations."""
+    """A task as Label Studio shows it: its first image (None: it has none, `pages.note` says why), all annotations."""
 
     id: int
     image: str | None
     annotations: tuple[Annotation, ...]
     updated_at: float
+    pages: Pages = PLAIN
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """References of all its images."""
+        return refs(self.image, self.pages.refs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,31 @@ from typing import Literal
 
 TaskState = Literal["pending", "embedded", "failed"]
 
+MOST_PAGES = 32
+"""Images of one task that are embedded: the mean hardly moves after that many, and a task must not cost a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What stands behind a task that is not simply one image.
+
+    refs : all references where there are several, at most `MOST_PAGES`; note : what is wrong with the rest, or "".
+    """
+
+    refs: tuple[str, ...] = ()
+    note: str = ""
+
+
+PLAIN = Pages()
+"""Of a task that is one image and nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One annotation's part that we learn from. `choice` None: no usable choice (empty, or several)."""
+    """One annotation's part that we learn from; `skipped`: cancelled by its annotator.
+
+    `choice` None of one that is not skipped: submitted, but nothing that we can learn from (empty, several, boxes).
+    """
 
     id: int
     task_id: int
@@ -31,20 +52,32 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as we know it."""
+    """A task as we know it: labeled, annotated (seen, but nothing can be learnt from it), skipped, or open."""
 
     id: int
-    image: str | None
+    image: str | None  # the first one
     state: TaskState
-    reason: str  # why it failed, else ""
+    reason: str  # why it failed, or which of its pages are left out; else ""
     label: str | None
     skipped: bool
     audit: bool = False
+    annotated: bool = False
+    pages: tuple[str, ...] = ()  # all images where there are several
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """References of all its images."""
+        return refs(self.image, self.pages)
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has dealt with it yet."""
+        return self.label is None and not self.annotated and not self.skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tasks of a project by state; `labels` counts tasks by class."""
+    """Tasks of a project by state; `labels` counts tasks by class, `annotated` those that taught us nothing."""
 
     tasks: int
     embedded: int
@@ -52,5 +85,11 @@ class Counts:
     failed: int
     labeled: int
     skipped: int
+    annotated: int
     labels: Mapping[str, int]
-    open: int  # embedded and neither labeled nor skipped: what there is to choose from
+    open: int  # embedded, and nobody has dealt with it: what there is to choose from
+
+
+def refs(image: str | None, pages: tuple[str, ...]) -> tuple[str, ...]:
+    """References of all images of a task; () if it has none."""
+    return pages or (() if image is None else (image,))

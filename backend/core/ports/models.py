@@ -18,8 +18,11 @@ class Embedder(Protocol):
     @property
     def device(self) -> str: ...
 
-    def embed(self, items: Iterable[tuple[int, str]]) -> Iterator[Embedded | Failed]:
-        """Vectors for (task id, image reference) pairs, in any order; a bad image yields `Failed`, never raises."""
+    def embed(self, items: Iterable[tuple[int, tuple[str, ...]]]) -> Iterator[Embedded | Failed]:
+        """One vector for each (task id, references of its images), in any order.
+
+        A task of which no image can be read yields `Failed`; a bad one among others is told by `Embedded.note`.
+        """
         ...
 
 

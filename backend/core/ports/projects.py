@@ -29,7 +29,7 @@ class Projects(Protocol):
     def remove(self, project: int) -> None: ...
     def update(self, project: int, **fields: Any) -> None:
         """Set any of: strategy, preset, before_preset, strategy_changed_at, batch_size, min_interval, head_size,
-        preannotate, extra_params, synced_at, backbone, audit_share, renewal, calibrate."""
+        preannotate, extra_params, synced_at, backbone, audit_share, renewal, calibrate, learn_from."""
         ...
 
     def edit(self, project: int, change: Callable[[Project], Mapping[str, Any]]) -> Project:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
-from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
+from backend.core.domain import Annotation, Counts, Deleted, Pages, RemoteTask, Task, TaskState
 
 
 class Tasks(Protocol):
-    def upsert(self, project: int, tasks: Sequence[tuple[int, str | None]]) -> int:
-        """Add tasks (pending; failed with a reason when the image is None); a changed image makes it pending again.
+    def upsert(
+        self, project: int, tasks: Sequence[tuple[int, str | None]], pages: Mapping[int, Pages] = MappingProxyType({})
+    ) -> int:
+        """Add tasks (pending; failed with a reason when the image is None); changed images make it pending again.
 
-        Returns how many became pending.
+        pages : of those tasks that are not simply one image. Returns how many became pending.
         """
         ...
 
@@ -21,8 +24,8 @@ class Tasks(Protocol):
         ...
 
     def remove(self, project: int, ids: Sequence[int]) -> None: ...
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, int]]:
-        """Lease up to `limit` pending tasks: (id, image, earlier claims), by id. Two callers never share one."""
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, tuple[str, ...], int]]:
+        """Lease up to `limit` pending tasks: (id, images, earlier claims), by id. Two callers never share one."""
         ...
 
     def renew(self, project: int, owner: str, lease: float) -> None:
@@ -34,11 +37,18 @@ class Tasks(Protocol):
         ...
 
     def finish(
-        self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str], *, version: int | None = None
+        self,
+        project: int,
+        embedded: Mapping[int, str],
+        failed: Mapping[int, str],
+        notes: Mapping[int, str] = MappingProxyType({}),
+        *,
+        version: int | None = None,
     ) -> None:
         """Set states: embedded id -> digest, failed id -> reason; ends their leases.
 
-        Nothing changes if `version`, of which these features are, is not live any more.
+        notes : of embedded tasks, which of their images could not be read. Nothing changes if `version`, of which these
+        features are, is not live any more.
         """
         ...
 
@@ -56,7 +66,7 @@ class Tasks(Protocol):
         limit: int = 1000,
     ) -> list[Task]: ...
     def changed_since(self, project: int, at: float) -> int:
-        """How many tasks got, lost or changed their label (or skip) after `at`."""
+        """How many tasks got, lost or changed their label (or skip, or annotation) after `at`."""
         ...
 
     def changed_tasks(self, project: int, at: float) -> set[int]:
@@ -80,7 +90,7 @@ class Tasks(Protocol):
         ...
 
     def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
-        """(task id -> label of labeled tasks, ids of skipped tasks)."""
+        """(task id -> label of labeled tasks, ids of the others that people dealt with: annotated or skipped)."""
         ...
 
     def labeled_at(self, project: int) -> dict[int, float]:
@@ -91,7 +101,8 @@ class Tasks(Protocol):
         """Fold annotation events into the label table; any order, any number of times. Returns changed tasks.
 
         An older updated_at never replaces a newer one; a deletion is final (ids are not reused). The label of a task
-        is the majority of its annotations' choices, ties to the latest; skipped if its annotations hold no choice.
+        is the majority of its annotations' choices, ties to the latest. Without one it is annotated if somebody
+        submitted an annotation, else skipped if somebody skipped it.
         Annotations of unknown tasks are kept and count once the task appears.
         """
         ...
