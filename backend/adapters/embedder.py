@@ -165,7 +165,7 @@ class BatchEmbedder:
 
     def _loaded(self, task_id: int, ref: str) -> _Loaded | Failed:
         try:
-            data = self._images.fetch(ref)
+            data = self._images.fetch(ref, task_id)
             rgb = decode(data, self._about.pixels, self._images.max_pixels)
         except BadImage as error:
             return Failed(task_id, str(error))

@@ -46,7 +46,7 @@ def studio() -> Iterator[Server]:
 def test_references_that_are_no_images_never_reach_the_network(studio: Server, tmp_path: Path, ref: str) -> None:
     for root in (None, tmp_path):
         with pytest.raises(BadImage) as caught:
-            source(studio, local_root=root).fetch(ref)
+            source(studio, local_root=root).fetch(ref, 1)
         assert 10 < len(str(caught.value)) < 250 and "pass@" not in str(caught.value)
     assert studio.seen == []
 
@@ -60,7 +60,9 @@ def test_local_files_are_read_below_the_root_only(studio: Server, tmp_path: Path
     (root / "link.png").symlink_to(tmp_path / "secret.png")
     os.mkfifo(root / "pipe.png")
     images = source(studio, local_root=root, max_bytes=10)
-    assert images.fetch("/data/local-files/?d=a%20b.png") == images.fetch("/data/local-files/?d=/a b.png") == b"here"
+    assert (
+        images.fetch("/data/local-files/?d=a%20b.png", 1) == images.fetch("/data/local-files/?d=/a b.png", 1) == b"here"
+    )
     for name, reason in (
         ("link.png", "outside"),
         ("pipe.png", "not a file"),
@@ -68,12 +70,12 @@ def test_local_files_are_read_below_the_root_only(studio: Server, tmp_path: Path
         ("a\0", "read"),
     ):
         with pytest.raises(BadImage, match=reason):
-            images.fetch(f"/data/local-files/?d={name}")
+            images.fetch(f"/data/local-files/?d={name}", 1)
     (root / "large.png").write_bytes(b"x" * 11)
     with pytest.raises(BadImage, match="MAX_IMAGE_MB"):
-        images.fetch("/data/local-files/?d=large.png")
+        images.fetch("/data/local-files/?d=large.png", 1)
     assert studio.seen == []
-    assert source(studio, local_root=root).fetch("/data/local-files/?d=elsewhere.png") == PICTURE
+    assert source(studio, local_root=root).fetch("/data/local-files/?d=elsewhere.png", 1) == PICTURE
     assert studio.seen == [("/data/local-files/?d=elsewhere.png", "Token secret")]
 
 
@@ -84,7 +86,7 @@ def test_data_urls_are_decoded(studio: Server) -> None:
         f"DATA:;base64,{text[:8]}\n{text[8:]}",
         f"data:image/png;base64,{text}".replace("=", "%3D"),
     ):
-        assert source(studio).fetch(ref) == PICTURE
+        assert source(studio).fetch(ref, 1) == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -100,10 +102,10 @@ def test_data_urls_are_decoded(studio: Server) -> None:
 )
 def test_garbage_in_a_data_url_is_refused(studio: Server, ref: str) -> None:
     with pytest.raises(BadImage):
-        source(studio, max_bytes=50).fetch(ref)
+        source(studio, max_bytes=50).fetch(ref, 1)
 
 
 def test_signatures_in_a_url_are_not_shown(studio: Server) -> None:
     with pytest.raises(BadImage) as caught:
-        source(studio, allowed_hosts=["[::]:1"]).fetch("http://[::]:1/a.png?X-Amz-Signature=secret")
+        source(studio, allowed_hosts=["[::]:1"]).fetch("http://[::]:1/a.png?X-Amz-Signature=secret", 1)
     assert "secret" not in str(caught.value)
