@@ -166,7 +166,7 @@ class Api:
             return None
         try:
             return answer.json()
-        except JSONDecodeError as error:
+        except (JSONDecodeError, UnicodeDecodeError) as error:
             raise LabelStudioRefused(
                 answer.status_code, f"{self.url}{path} answers, but not as Label Studio does; correct LABEL_STUDIO_URL"
             ) from error
