@@ -31,6 +31,7 @@ class Seaweed:
     def __init__(self, folder: Path, bucket: str = "pictures") -> None:
         self.folder = folder
         self.bucket = bucket
+        self.key = KEY  # the one it accepts from its next start on
         self._ports = {(name, kind): free_port() for name in SERVERS for kind in ("port", "port.grpc")}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +65,7 @@ class Seaweed:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "HOME": str(self.folder)},
+                env={"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": SECRET, "HOME": str(self.folder)},
                 start_new_session=True,
             )
         wait_for(self._ready, 60, what="the object store", tell=self._tail)
@@ -91,7 +92,7 @@ class Seaweed:
         query = "&".join(
             (
                 "X-Amz-Algorithm=AWS4-HMAC-SHA256",
-                f"X-Amz-Credential={quote(f'{KEY}/{scope}', safe='')}",
+                f"X-Amz-Credential={quote(f'{self.key}/{scope}', safe='')}",
                 f"X-Amz-Date={stamp}",
                 f"X-Amz-Expires={seconds}",
                 "X-Amz-SignedHeaders=host",
