@@ -44,5 +44,5 @@ def test_a_private_store_that_is_not_allowed_fails_each_image_with_the_setting(l
     live.label_studio.add_s3(project, store, prefix="three/")
     live.labelqueue.run("connect", project, "--url", live.labelqueue.url)
     live.counts(project, limit=60, failed=3)
-    (reason,) = {row["error"] for row in live.labelqueue.json("tasks", project, "--failed")}
+    (reason,) = {row["reason"] for row in live.labelqueue.json("tasks", project, "--failed")}
     assert f"IMAGE_HOSTS={store.host}" in reason, reason
