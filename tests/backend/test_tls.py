@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from backend.adapters.images import ImageSource
 from backend.adapters.labelstudio import ApiLabelStudio
 from backend.core.doctor import diagnose
 from backend.core.errors import BadImage, BadSetting, LabelStudioDown, LabelStudioRefused
+from backend.reach import reach
 from tests.backend.image_server import PICTURE, TOKEN, Server
 from tests.backend.world import World
 
@@ -84,6 +86,11 @@ def test_the_doctor_names_ssl_cert_file(studio: Secure, tmp_path: Path) -> None:
     assert "CERTIFICATE_VERIFY_FAILED" in failed.what
 
 
+def test_our_own_address_behind_the_authority_says_the_same(studio: Secure) -> None:
+    """(10-C6) PUBLIC_URL may be https as well."""
+    assert re.search(f"CERTIFICATE_VERIFY_FAILED.*{SET}", reach(f"{studio.url}/health"))
+
+
 @pytest.mark.usefixtures("trusted")
 def test_with_ssl_cert_file_both_clients_work(studio: Secure) -> None:
     """(10-C6) The server answers what no Label Studio would, so it was reached."""
@@ -94,6 +101,7 @@ def test_with_ssl_cert_file_both_clients_work(studio: Secure) -> None:
     ):
         api.server()
     assert [path for path, _ in studio.seen] == [UPLOAD, "/api/version"]
+    assert "CERTIFICATE" not in reach(f"{studio.url}/health")
 
 
 def test_a_store_and_an_image_host_behind_the_authority_say_the_same(studio: Secure) -> None:
