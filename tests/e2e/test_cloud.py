@@ -44,6 +44,6 @@ def test_a_private_store_that_is_not_allowed_fails_each_image_with_the_setting(l
     project = live.label_studio.create_project("not allowed")
     live.label_studio.add_s3(project, store, prefix="three/")
     live.labelqueue.run("connect", project, "--url", live.labelqueue.url)
-    live.counts(project, limit=60, failed=3)
+    live.counts(project, limit=120, failed=3)
     reasons = [row["reason"] for row in live.labelqueue.json("tasks", project, "--failed")]
     assert all(f"set IMAGE_HOSTS={store.host} " in reason for reason in reasons), reasons
