@@ -161,6 +161,8 @@ class ImageSource:
                 led = url if hop.resolves and response.status == SEE_OTHER else ""
                 url = target if led else self._routes.own(target)
             except (HTTPError, OSError, ValueError) as error:
+                if hop.store:
+                    raise self._away(hop, _reason(error, self._timeout)) from error
                 raise BadImage(f"{short(url)}: {_reason(error, self._timeout)}") from error
             finally:
                 response.release_conn()
@@ -195,6 +197,8 @@ class ImageSource:
             except SSLError as error:
                 raise self._away(hop, _reason(error, self._timeout)) from error
             except (Forbidden, LocationValueError, HTTPError, OSError, ValueError) as error:
+                if hop.store and isinstance(error, HTTPError | OSError) and not isinstance(error, LocationValueError):
+                    raise self._away(hop, _reason(error, self._timeout)) from error
                 raise BadImage(f"{short(hop.url)}: {_reason(error, self._timeout)}") from error
             else:
                 refused = response.status == 401 and hop.with_token

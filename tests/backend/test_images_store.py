@@ -195,6 +195,17 @@ def test_a_store_or_a_label_studio_that_is_away_is_no_fault_of_the_image(studio:
         source(studio).fetch(REF, 7)
 
 
+@pytest.mark.parametrize("path", ["drip", "drip-header", "cut.png"])
+def test_a_store_that_hangs_or_breaks_off_is_waited_for(studio: Server, shop: Server, path: str) -> None:
+    """(10-D1) Its images are not at fault either."""
+    studio.leads = [(303, f"{shop.url}/data/upload/1/{path}")]
+    images = source(studio, allowed_hosts=[host(shop)], timeout=0.4)
+    with pytest.raises(LabelStudioDown, match=rf"the store {host(shop)}.*(within 0.4 s|broke off)"):
+        images.fetch(REF, 7)
+    studio.leads = [(303, f"{shop.url}/pictures/a.png")]
+    assert images.fetch(REF, 7) == PICTURE
+
+
 def test_a_key_that_looks_like_a_local_file_shows_no_signature(studio: Server, shop: Server) -> None:
     """(10-D1) Only the name of a local file is shown of a query."""
     shop.refusal = (404, b"")
