@@ -27,7 +27,7 @@ from urllib3.exceptions import (
 from urllib3.util import parse_url
 
 from backend.adapters.images_net import Forbidden, Trust, open_pool
-from backend.adapters.images_refs import HostRules, decode_data_url, short
+from backend.adapters.images_refs import HostRules, climbs, decode_data_url, short
 from backend.adapters.images_routes import Routes
 from backend.adapters.images_store import ERROR_BYTES, STALE, refused, unresolved
 from backend.adapters.tls import tls_trouble
@@ -101,7 +101,7 @@ class ImageSource:
         if not ref:
             raise BadImage("the task's image field is empty")
         try:
-            urlsplit(ref)
+            urlsplit(ref.encode().decode())  # half a surrogate pair is no text
         except ValueError as error:
             raise BadImage(f"{short(ref)} is not a URL: {error}") from error
         if ref[:5].lower() == "data:":
@@ -179,7 +179,7 @@ class ImageSource:
         if parts.auth is not None:
             raise BadImage(f"{short(url)} carries a user name; credentials in URLs are not used")
         path = parts.path or "/"
-        if ".." in unquote(url.partition("?")[0]).replace("\\", "/").split("/"):
+        if climbs(url):
             raise BadImage(f"{short(url)} has .. in its path")
         if self._rules.is_label_studio(url):
             return _Hop(parts.url, "named", self._routes.takes_token(path), True, self._routes.resolves(path))

@@ -67,6 +67,11 @@ def decode_data_url(ref: str, max_bytes: int) -> bytes:
         raise BadImage(f"the data: URL is not valid base64: {error}") from error
 
 
+def climbs(url: str) -> bool:
+    """Whether the path holds a "..", encoded or not; parsers resolve some of them without a word."""
+    return ".." in unquote(re.split("[?#]", url, maxsplit=1)[0]).replace("\\", "/").split("/")
+
+
 def short(ref: str) -> str:
     """`ref` for people: without its query (it may hold a signature) unless that names a local file, 100 characters."""
     shows_query = re.search(r"/data/local-files/?\?d=[^&]*$", ref) or not re.match(r"(?i)https?://|/", ref)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib3.exceptions import LocationValueError
 from urllib3.util import parse_url
 
-from backend.adapters.images_refs import HostRules, origin, short
+from backend.adapters.images_refs import HostRules, climbs, origin, short
 from backend.core.errors import BadImage
 
 CLOUD = {"s3", "s3s", "gs", "gcs", "azure-blob", "azure", "az", "dbfs", "hdfs"}
@@ -40,6 +40,7 @@ class Routes:
     def __init__(self, base: str, rules: HostRules, own_address: Callable[[], str]) -> None:
         self._base = base
         self._prefix = urlsplit(base).path
+        self._origin = base.removesuffix(self._prefix)
         self._rules = rules
         self._own_address = own_address
         self._named = ("", "", 0)  # origin of the own address
@@ -64,18 +65,18 @@ class Routes:
         return self._base + path
 
     def own(self, url: str) -> str:
-        """`url` at LABEL_STUDIO_URL if it names an image of Label Studio, else as it is."""
+        """`url` at LABEL_STUDIO_URL if it is Label Studio's, else as it is."""
         try:
             found = parse_url(url)
         except LocationValueError:
             return url
         asked = found.path or "/"
         path = self._inner(asked if found.query is None else f"{asked}?{found.query}")
-        if path is None or found.auth is not None:
+        if found.auth is not None or climbs(url):
             return url
-        if self._rules.is_label_studio(url) or (BELOW.search(asked) and self._is_named(url)):
-            return self._base + path
-        return url
+        if self._rules.is_label_studio(url):
+            return self._origin + found.request_uri if path is None else self._base + path
+        return self._base + path if path is not None and BELOW.search(asked) and self._is_named(url) else url
 
     def takes_token(self, path: str) -> bool:
         """Whether Label Studio wants our token for this path of its own."""

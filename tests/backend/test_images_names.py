@@ -62,7 +62,8 @@ def test_a_redirect_of_label_studio_below_its_sub_path_is_followed(studio: Serve
 def test_the_names_of_this_machine_are_one(studio: Server, name: str) -> None:
     """(10-C6) http://localhost:8080/data/... in tasks while LABEL_STUDIO_URL says 127.0.0.1."""
     assert source(studio).fetch(f"http://{name}:{studio.server_port}{UPLOAD}", 1) == PICTURE
-    assert studio.seen == [(UPLOAD, "Token secret")]
+    assert source(studio).fetch(f"http://{name}:{studio.server_port}/static/logo.png", 1) == PICTURE
+    assert studio.seen == [(UPLOAD, "Token secret"), ("/static/logo.png", None)]
     with pytest.raises(BadImage, match="IMAGE_HOSTS"):
         source(studio).fetch(f"http://{name}:1{UPLOAD}", 1)
 

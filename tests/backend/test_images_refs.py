@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backend.core.errors import BadImage
 from tests.backend.image_server import PICTURE, Server, source
@@ -25,6 +28,8 @@ def studio() -> Iterator[Server]:
     [
         "/data/upload/../../api/current-user/token",
         "/data/upload/%2e%2e/%2e%2e/api/projects",
+        "/data/upload/%2e%2e#.png",
+        "http://localhost/data/upload/../../api/projects",
         "/data/local-files/?d=../../etc/passwd",
         "/data/local-files/?d=a/%2e%2e/%2e%2e/etc/passwd",
         "/data/local-files/?d=..\\..\\x",
@@ -39,6 +44,8 @@ def studio() -> Iterator[Server]:
         "http://user:pass@127.0.0.1/x.png",
         "",
         "redis://host/key.png",
+        "s3://bucket/\ud800.png",
+        "/data/upload/1/\ud800.png",
         "//bucket/data/upload/1/a.png",
     ],
 )
@@ -108,3 +115,64 @@ def test_signatures_in_a_url_are_not_shown(studio: Server) -> None:
     with pytest.raises(BadImage) as caught:
         source(studio, allowed_hosts=["[::]:1"]).fetch("http://[::]:1/a.png?X-Amz-Signature=secret", 1)
     assert "secret" not in str(caught.value)
+
+
+HERE = "127.0.0.1:PORT"
+PARTS = [
+    "s3://",
+    "gs://",
+    "http://",
+    "//",
+    HERE,
+    "localhost:PORT",
+    "[::1]:PORT",
+    "labels.example",
+    "/ls",
+    "/data/upload/1/",
+]
+PARTS += [
+    "/data/local-files/?d=",
+    "/tasks/7/resolve/?fileuri=",
+    "..",
+    "%2e%2e",
+    "/",
+    "\\",
+    "@",
+    "#",
+    "?",
+    "&",
+    ":",
+    ";",
+    "[",
+    "%zz",
+]
+PARTS += [
+    "\ud800",
+    "\0",
+    "\n",
+    " ",
+    "\u202e",
+    "\x1b[31m",
+    "ü",
+    "x" * 300,
+    "a.png",
+    "data:image/png;base64,",
+    "http://169.254.169.254/",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=7))
+def test_no_reference_however_strange_does_more_than_fail(parts: list[str]) -> None:
+    """(10-D1, 10-C6) One bad reference costs one image, and the token goes to Label Studio's image paths only."""
+    with Server() as studio:
+        ref = "".join(parts).replace("PORT", str(studio.server_port))
+        images = source(studio, own_address=lambda: "https://labels.example/ls", timeout=5.0)
+        try:
+            assert images.fetch(ref, 7) == PICTURE
+        except BadImage as no:
+            assert str(no).isprintable() and len(str(no)) < 400
+        studio.shutdown()
+    for path, token in studio.seen:
+        assert not {"..", "%2e%2e"} & set(path.partition("?")[0].lower().split("/")), path
+        assert not token or re.match(r"/(data|storage-data)/|/(tasks|projects)/\d+/(resolve|presign)/?\?", path), path
