@@ -226,8 +226,10 @@ class ImageSource:
         if hop.label_studio:
             return LabelStudioDown(f"Label Studio does not answer at {self._base}: {reason}")
         if hop.store and "unknown host" not in reason:  # all images of the project are there, and none is at fault
-            where = urlsplit(hop.url).netloc
-            return LabelStudioDown(f"the store {where}, to which Label Studio leads, does not answer: {reason}")
+            at = urlsplit(hop.url)
+            return LabelStudioDown(
+                f"the store {at.netloc}, to which Label Studio leads, does not answer for {short(at.path)}: {reason}"
+            )
         return BadImage(f"{short(hop.url)}: {reason}")
 
     def _body(self, response: Any, hop: _Hop) -> bytes:

@@ -96,10 +96,10 @@ class _Checked:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise NewConnectionError(self, f"unknown host: {error}") from error  # type: ignore[arg-type]
+        host = self._dns_host.strip("[]")
+        name = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         for *_, where in found:
-            judge(
-                str(where[0]), self.trust, f"{self._dns_host}:{self.port}"
-            )  # one bad address among good ones is reason enough to stop
+            judge(str(where[0]), self.trust, name)  # one bad address among good ones is reason enough to stop
         last: OSError | None = None
         for family, kind, protocol, _, where in found:
             sock = socket.socket(family, kind, protocol)

@@ -78,6 +78,9 @@ def test_a_store_at_a_private_address_says_what_to_set(studio: Server, shop: Ser
     with pytest.raises(BadImage, match=rf"private; to allow it set IMAGE_HOSTS=127\.0\.0\.1:{shop.server_port} ") as no:
         source(studio, allowed_hosts=["*"]).fetch(REF, 7)
     assert "secret" not in str(no.value) and shop.seen == []
+    studio.leads = [(303, "http://[::1]:9000/pictures/a.png")]
+    with pytest.raises(BadImage, match=r"private; to allow it set IMAGE_HOSTS=\[::1\]:9000 "):
+        source(studio).fetch(REF, 7)
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ class Seaweed:
             self._process.kill()
             self._process.wait(10)
             self._process = None
-            for name in SERVERS:  # it keeps them at this place only
-                Path(f"/tmp/seaweedfs-{name}-grpc-{self._ports[name, 'port']}.sock").unlink(missing_ok=True)
+            for (name, _), port in self._ports.items():  # it keeps them at this place only
+                Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock").unlink(missing_ok=True)
 
     def put(self, key: str, data: bytes) -> str:
         """Keep an object; its s3:// address."""
