@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 
+from backend.adapters.tls import tls_trouble
 from backend.core.register import TITLE
 
 
@@ -18,6 +19,7 @@ def reach(url: str, timeout: float = 3.0) -> str:
     except urllib.error.HTTPError as error:
         return f"it answers {error.code}"
     except (OSError, ValueError) as error:
-        return str(getattr(error, "reason", error)) or type(error).__name__
+        said_why = str(getattr(error, "reason", error)) or type(error).__name__
+        return "; ".join(part for part in (said_why, tls_trouble(error)) if part)
     known = isinstance(said, dict) and said.get("model_class") == TITLE
     return "" if known else "something else than LabelQueue answers there"

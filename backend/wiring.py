@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from backend.settings import Settings
 
 if TYPE_CHECKING:
     from backend.adapters.images import ImageSource
+    from backend.adapters.labelstudio import ApiLabelStudio
 
 
 class SystemClock:
@@ -41,8 +41,8 @@ def services(settings: Settings) -> Services:
         label_studio=label_studio,
         clock=SystemClock(),
         feature_sets=state.feature_sets,
-        embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio.auth_headers, checkpoint)),
-        trainer=cache(lambda: _trainer(settings, label_studio.auth_headers)),
+        embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio, checkpoint)),
+        trainer=cache(lambda: _trainer(settings, label_studio)),
         gpu=_has_gpu,
         options=options(settings),
     )
@@ -64,12 +64,13 @@ def options(settings: Settings) -> Options:
     )
 
 
-def _images(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> ImageSource:
+def _images(settings: Settings, label_studio: ApiLabelStudio) -> ImageSource:
     from backend.adapters.images import ImageSource
 
     return ImageSource(
         label_studio_url=settings.label_studio_url,
-        auth_headers=auth_headers,
+        auth_headers=label_studio.auth_headers,
+        own_address=label_studio.own_address,
         allowed_hosts=settings.image_hosts,
         local_root=settings.local_files_root,
         max_bytes=int(settings.max_image_mb * 2**20),
@@ -77,14 +78,14 @@ def _images(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -
     )
 
 
-def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]], checkpoint: str) -> Embedder:
+def _embedder(settings: Settings, label_studio: ApiLabelStudio, checkpoint: str) -> Embedder:
     from backend.adapters.backbone import DEFAULT
     from backend.adapters.checkpoints import Checkpoints
     from backend.adapters.embedder import open_embedder
 
     kept = Checkpoints(settings.storage_url).resolve(checkpoint) if checkpoint else None
     return open_embedder(
-        _images(settings, auth_headers),
+        _images(settings, label_studio),
         backbone=kept.backbone if kept else settings.backbone or DEFAULT,
         pixels=kept.pixels if kept else settings.image_size,
         device=settings.device,
@@ -92,11 +93,11 @@ def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]],
     )
 
 
-def _trainer(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> Trainer:
+def _trainer(settings: Settings, label_studio: ApiLabelStudio) -> Trainer:
     from backend.adapters.finetune import open_trainer
 
     return open_trainer(
-        _images(settings, auth_headers),
+        _images(settings, label_studio),
         storage_url=settings.storage_url,
         backbone=settings.backbone,
         pixels=settings.image_size,

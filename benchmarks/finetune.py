@@ -34,7 +34,7 @@ class Files:
 
     max_pixels = 10**8
 
-    def fetch(self, ref: str) -> bytes:
+    def fetch(self, ref: str, task_id: int) -> bytes:
         return Path(ref).read_bytes()
 
 

@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.harness.labelstudio import RealLabelStudio, User
     from tests.harness.postgres import Postgres
+    from tests.harness.seaweed import Seaweed
     from tests.harness.valkey import Valkey
 
 
@@ -45,4 +46,13 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     from tests.harness.valkey import Valkey
 
     with Valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A real S3-compatible store for tests that do not stop it; its one bucket is shared."""
+    from tests.harness.seaweed import Seaweed
+
+    with Seaweed(tmp_path_factory.mktemp("store")) as server:
         yield server

@@ -170,7 +170,7 @@ class BatchEmbedder:
 
     def _loaded(self, page: Page, ref: str) -> _Loaded | BadPage:
         try:
-            data = self._images.fetch(ref)
+            data = self._images.fetch(ref, task_id)
             rgb = decode(data, self._about.pixels, self._images.max_pixels)
         except BadImage as error:
             return BadPage(page, str(error))

@@ -25,8 +25,8 @@ class Images(Protocol):
 
     max_pixels: int
 
-    def fetch(self, ref: str) -> bytes:
-        """The bytes behind a reference; raises `BadImage`."""
+    def fetch(self, ref: str, task_id: int) -> bytes:
+        """The bytes behind a reference of a task; raises `BadImage`."""
         ...
 
 
@@ -78,7 +78,7 @@ class Pictures:
 
     def _load(self, example: Example) -> torch.Tensor | None:
         try:
-            return decode(self._images.fetch(example.image), self._pixels, self._images.max_pixels)
+            return decode(self._images.fetch(example.image, example.task_id), self._pixels, self._images.max_pixels)
         except BadImage as error:
             log.warning("task %d is not trained on: %s", example.task_id, error)
             return None

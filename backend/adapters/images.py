@@ -1,7 +1,7 @@
 """Fetches the bytes behind an image reference of a task: everything in a task is written by strangers.
 
-Only Label Studio gets our token, and only on its image paths; other hosts are asked only if the operator allows them;
-every redirect is judged like a new reference.
+Only Label Studio gets our token, and only on its image paths; other hosts are asked only if the operator allows them,
+or Label Studio itself leads to them; every other redirect is judged like a new reference.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from urllib3.exceptions import (
 from urllib3.util import parse_url
 
 from backend.adapters.images_net import Forbidden, Trust, open_pool
-from backend.adapters.images_refs import HostRules, decode_data_url, short
+from backend.adapters.images_refs import HostRules, climbs, decode_data_url, short
+from backend.adapters.images_routes import Routes
+from backend.adapters.images_store import ERROR_BYTES, STALE, refused, unresolved
+from backend.adapters.tls import tls_trouble
 from backend.core.errors import BadImage, LabelStudioDown, LabelStudioRefused
 
 MIB = 1 << 20
@@ -35,8 +38,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 MAX_REDIRECTS = 5
 WAITS = (0.5, 2.0)  # seconds before another try when a server is away for a moment
 AWAY = {429, 502, 503, 504}
-CLOUD = {"s3", "s3s", "gs", "gcs", "azure-blob", "azure", "az", "dbfs", "hdfs"}
-OURS = ("/data/", "/storage-data/")  # Label Studio's paths of images, which need the token
+SEE_OTHER = 303  # how Label Studio leads to a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,20 @@ class _Hop:
     trust: Trust
     with_token: bool
     label_studio: bool
+    resolves: bool = False  # Label Studio leads from here to a store, or hands on the store's bytes
+    store: bool = False  # Label Studio led here
 
 
 class ImageSource:
-    """`fetch` by the routes of Label Studio: uploads, local files, http(s) and data: URLs. Safe for threads.
+    """`fetch` by the routes of Label Studio: uploads, local files, cloud storages, http(s) and data: URLs.
+
+    Safe for threads.
 
     Parameters
     ----------
     label_studio_url: where Label Studio answers, with its path prefix if it has one.
     auth_headers: called before each request to Label Studio, so that short-lived tokens stay fresh.
+    own_address: asks Label Studio for the address that it gives itself in task data, "" if none.
     allowed_hosts: other hosts: `host`, `host:port` (may have a private address), `*.suffix` or `*` (public ones only).
     local_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT if this machine sees it; files below it are read directly.
     max_bytes, max_pixels: larger images are refused; the pixels are checked by the decoder.
@@ -65,6 +72,7 @@ class ImageSource:
         *,
         label_studio_url: str,
         auth_headers: Callable[[], Mapping[str, str]],
+        own_address: Callable[[], str] = str,
         allowed_hosts: Sequence[str] = (),
         local_root: Path | None = None,
         max_bytes: int = 50 * MIB,
@@ -74,14 +82,15 @@ class ImageSource:
         self._base = label_studio_url.rstrip("/")
         self._auth_headers = auth_headers
         self._rules = HostRules(self._base, allowed_hosts)
+        self._routes = Routes(self._base, self._rules, own_address)
         self._root = local_root.resolve() if local_root else None
         self.max_bytes = max_bytes
         self.max_pixels = max_pixels
         self._timeout = timeout
         self._pools = {trust: open_pool(trust, timeout=timeout) for trust in ("named", "public")}
 
-    def fetch(self, ref: str) -> bytes:
-        """The bytes behind `ref`, at most `max_bytes`.
+    def fetch(self, ref: str, task_id: int) -> bytes:
+        """The bytes behind `ref` in this task's data, at most `max_bytes`.
 
         Raises
         ------
@@ -92,37 +101,23 @@ class ImageSource:
         if not ref:
             raise BadImage("the task's image field is empty")
         try:
-            urlsplit(ref)
+            urlsplit(ref.encode().decode())  # half a surrogate pair is no text
         except ValueError as error:
             raise BadImage(f"{short(ref)} is not a URL: {error}") from error
         if ref[:5].lower() == "data:":
             data = decode_data_url(ref, self.max_bytes)
         else:
-            local = self._local(ref)
-            data = self._download(self._absolute(ref)) if local is None else local
+            url = self._routes.address(ref, task_id)
+            local = self._local(url)
+            data = self._download(url) if local is None else local
         if not data:
             raise BadImage(f"{short(ref)} has 0 bytes")
         return data
 
-    def _absolute(self, ref: str) -> str:
-        """The URL to ask for `ref`."""
-        scheme = urlsplit(ref).scheme.lower()
-        if scheme in CLOUD:
-            raise BadImage(f"{scheme}:// is cloud storage, which needs presigning: not supported yet; use http(s) URLs")
-        if scheme in ("http", "https"):
-            return ref
-        if scheme or not ref.startswith("/") or ref.startswith("//"):
-            raise BadImage(f"{short(ref)} is no image reference; known are /data/..., http(s):// and data:image/...")
-        prefix = urlsplit(self._base).path
-        path = ref[len(prefix) :] if prefix and ref.startswith(prefix + "/") else ref
-        if not path.startswith(OURS):
-            raise BadImage(f"{short(ref)} is not a path of images in Label Studio (/data/...)")
-        return self._base + path
-
     def _local(self, ref: str) -> bytes | None:
         """The file that a local-files reference names, if we may read it here; None: ask Label Studio."""
         parts = urlsplit(ref)
-        if "/data/local-files" not in parts.path or (parts.netloc and not self._rules.is_label_studio(ref)):
+        if "/data/local-files" not in parts.path or not self._rules.is_label_studio(ref):
             return None
         name = parse_qs(parts.query).get("d", [""])[0]
         if ".." in unquote(name).replace("\\", "/").split("/"):
@@ -149,38 +144,46 @@ class ImageSource:
             return file.read(self.max_bytes)
 
     def _download(self, url: str) -> bytes:
+        led = ""  # the address at which Label Studio led to the store that is asked now
+        again = True  # whether it may be asked for a fresh address if the store refuses this one
         for _ in range(MAX_REDIRECTS + 1):
-            hop = self._judge(url)
+            hop = self._judge(url, led=bool(led))
             response = self._ask(hop)
             try:
+                if led and again and response.status in STALE:
+                    response.close()
+                    url, led, again = led, "", False
+                    continue
                 if response.status not in REDIRECTS:
                     return self._body(response, hop)
-                target = response.headers.get("Location", "")
+                target = urljoin(url, response.headers.get("Location", ""))
                 response.drain_conn() if int(response.headers.get("Content-Length", 0)) < 65536 else response.close()
-                url = urljoin(url, target)
+                led = url if hop.resolves and response.status == SEE_OTHER else ""
+                url = target if led else self._routes.own(target)
             except (HTTPError, OSError, ValueError) as error:
+                if hop.store:
+                    raise self._away(hop, _reason(error, self._timeout)) from error
                 raise BadImage(f"{short(url)}: {_reason(error, self._timeout)}") from error
             finally:
                 response.release_conn()
         raise BadImage(f"{short(url)}: more than {MAX_REDIRECTS} redirects")
 
-    def _judge(self, url: str) -> _Hop:
-        """Whether and how `url` may be asked; called for every hop."""
+    def _judge(self, url: str, *, led: bool = False) -> _Hop:
+        """Whether and how `url` may be asked; called for every hop. `led`: Label Studio named it for this hop."""
         try:
             parts = parse_url(url)
         except LocationValueError as error:
-            raise BadImage(f"{short(url)} is not a URL: {error}") from error
+            raise BadImage(f"{short(url)} is not a URL") from error  # its text may show a signature
         if parts.scheme not in ("http", "https") or not parts.host:
             raise BadImage(f"{short(url)} is not an http(s) URL")
         if parts.auth is not None:
             raise BadImage(f"{short(url)} carries a user name; credentials in URLs are not used")
         path = parts.path or "/"
-        if ".." in unquote(url.partition("?")[0]).replace("\\", "/").split("/"):
+        if climbs(url):
             raise BadImage(f"{short(url)} has .. in its path")
         if self._rules.is_label_studio(url):
-            path = path.removeprefix(urlsplit(self._base).path)
-            return _Hop(parts.url, "named", path.startswith(OURS), True)
-        return _Hop(parts.url, self._rules.trust(url), False, False)
+            return _Hop(parts.url, "named", self._routes.takes_token(path), True, self._routes.resolves(path))
+        return _Hop(parts.url, self._rules.trust(url, otherwise="public" if led else None), False, False, store=led)
 
     def _ask(self, hop: _Hop) -> Any:
         """The answer, its body not yet read; servers that are away for a moment are asked again."""
@@ -191,7 +194,11 @@ class ImageSource:
             except (NewConnectionError, ProtocolError) as error:
                 if wait is None:
                     raise self._away(hop, _reason(error, self._timeout)) from error
+            except SSLError as error:
+                raise self._away(hop, _reason(error, self._timeout)) from error
             except (Forbidden, LocationValueError, HTTPError, OSError, ValueError) as error:
+                if hop.store and isinstance(error, HTTPError | OSError) and not isinstance(error, LocationValueError):
+                    raise self._away(hop, _reason(error, self._timeout)) from error
                 raise BadImage(f"{short(hop.url)}: {_reason(error, self._timeout)}") from error
             else:
                 refused = response.status == 401 and hop.with_token
@@ -218,6 +225,11 @@ class ImageSource:
     def _away(self, hop: _Hop, reason: str) -> Exception:
         if hop.label_studio:
             return LabelStudioDown(f"Label Studio does not answer at {self._base}: {reason}")
+        if hop.store and "unknown host" not in reason:  # all images of the project are there, and none is at fault
+            at = urlsplit(hop.url)
+            return LabelStudioDown(
+                f"the store {at.netloc}, to which Label Studio leads, does not answer for {short(at.path)}: {reason}"
+            )
         return BadImage(f"{short(hop.url)}: {reason}")
 
     def _body(self, response: Any, hop: _Hop) -> bytes:
@@ -225,8 +237,9 @@ class ImageSource:
         if response.status == 401 and hop.with_token:
             raise LabelStudioRefused(401, "Label Studio refuses our token for images; check LABEL_STUDIO_API_KEY")
         if response.status != 200:
+            words = self._no(response, hop)
             response.close()
-            raise BadImage(f"HTTP {response.status} from {who} for {short(urlsplit(hop.url).path)}")
+            raise BadImage(words or f"HTTP {response.status} from {who} for {short(urlsplit(hop.url).path)}")
         length = response.headers.get("Content-Length", "")
         try:
             self._check_size(int(length) if length.isdigit() else 0)
@@ -238,6 +251,19 @@ class ImageSource:
             response.close()  # what is left of the body would come back with the next answer
             raise
         return bytes(data)
+
+    def _no(self, response: Any, hop: _Hop) -> str:
+        """Why a cloud storage's image is not had, "" for other images."""
+        if hop.resolves:
+            return unresolved(hop.url, response.status)
+        if not hop.store:
+            return ""
+        parts = urlsplit(hop.url)
+        try:
+            said = response.read(ERROR_BYTES, decode_content=False)
+        except (HTTPError, OSError):
+            said = b""
+        return refused(parts.netloc, parts.path, response.status, said)
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
@@ -254,5 +280,6 @@ def _reason(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError | OSError) and "time" in f"{type(error).__name__} {error}".lower():
         return f"no complete answer within {timeout:g} s"
     if isinstance(error, SSLError):
-        return f"TLS failed: {error}"
+        cure = tls_trouble(error)
+        return f"TLS failed: {error}; {cure}" if cure else f"TLS failed: {error}"
     return str(error).rsplit(">: ", 1)[-1].rsplit(": 0x", 1)[-1][:150]

@@ -30,8 +30,8 @@ class Forbidden(Exception):
     """A name leads to an address that must not be fetched from; the text says which."""
 
 
-def judge(text: str, trust: Trust) -> None:
-    """Raise `Forbidden` unless one may connect to the IP address `text`.
+def judge(text: str, trust: Trust, name: str = "HOST") -> None:
+    """Raise `Forbidden` unless one may connect to the IP address `text`, to which `name` (host:port) leads.
 
     Cloud metadata, link-local, multicast, reserved and unspecified addresses are never allowed, whoever named the host.
     """
@@ -40,7 +40,7 @@ def judge(text: str, trust: Trust) -> None:
     if odd or address in METADATA or (address.is_reserved and not address.is_loopback):
         raise Forbidden(f"address {address} is link-local, a cloud's metadata or reserved")
     if trust == "public" and not address.is_global:
-        raise Forbidden(f"address {address} is private; name the host itself in IMAGE_HOSTS to allow that")
+        raise Forbidden(f"address {address} is private; to allow it set IMAGE_HOSTS={name} (beside what it names now)")
 
 
 def _inner(address: Address) -> Address:
@@ -96,8 +96,10 @@ class _Checked:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise NewConnectionError(self, f"unknown host: {error}") from error  # type: ignore[arg-type]
+        host = self._dns_host.strip("[]")
+        name = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         for *_, where in found:
-            judge(str(where[0]), self.trust)  # one bad address among good ones is reason enough to stop
+            judge(str(where[0]), self.trust, name)  # one bad address among good ones is reason enough to stop
         last: OSError | None = None
         for family, kind, protocol, _, where in found:
             sock = socket.socket(family, kind, protocol)

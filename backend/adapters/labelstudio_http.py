@@ -6,6 +6,7 @@ Tokens are label-studio-sdk's `TokensClientExt` (0.1 s and 10 MB over httpx), no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
-from backend.core.errors import LabelStudioDown, LabelStudioRefused
+from backend.adapters.tls import tls_trouble
+from backend.core.errors import BadSetting, LabelStudioDown, LabelStudioRefused
 
 if TYPE_CHECKING:
     from label_studio_sdk.tokens.client_ext import TokensClientExt
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 MARGIN = timedelta(seconds=30)  # an access token lives 300 s; one about to end is not handed out
 ACCOUNT = "Account & Settings > Personal Access Token in Label Studio"
 BUSY = (429, 502, 503, 504)
+START = "start it, or correct LABEL_STUDIO_URL"
 
 HINTS: tuple[tuple[str, str], ...] = (
     ("legacy token authentication has been disabled", f"make a token in {ACCOUNT} and set LABEL_STUDIO_API_KEY to it"),
@@ -93,8 +96,8 @@ class TokenAuth(httpx.Auth):
             return str(self._tokens.api_key)
         except (httpx.TransportError, JSONDecodeError) as error:
             raise LabelStudioDown(
-                f"Label Studio at {self._url} does not exchange the personal access token ({error}); start it, or"
-                " correct LABEL_STUDIO_URL"
+                f"Label Studio at {self._url} does not exchange the personal access token ({error});"
+                f" {tls_trouble(error) or START}"
             ) from error
         except ApiError as error:
             status = error.status_code or 401
@@ -121,7 +124,11 @@ class Api:
     def __init__(self, url: str, token: str, *, timeout: float) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
-        self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=5.0))
+        try:
+            self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=5.0))
+        except OSError as error:  # httpx reads it now
+            trusted = os.environ.get("SSL_CERT_FILE", "")
+            raise BadSetting(f"SSL_CERT_FILE={trusted} cannot be read: {error}") from error
         self.auth = TokenAuth(self.url, token, self._client)
 
     def close(self) -> None:
@@ -151,7 +158,7 @@ class Api:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise LabelStudioDown(
                 f"Label Studio at {self.url} does not answer {method} {path} ({error or type(error).__name__});"
-                " start it, or correct LABEL_STUDIO_URL"
+                f" {tls_trouble(error) or START}"
             ) from error
         if not answer.is_success:
             raise _error(self.url, method, path, answer)
@@ -159,7 +166,7 @@ class Api:
             return None
         try:
             return answer.json()
-        except JSONDecodeError as error:
+        except (JSONDecodeError, UnicodeDecodeError) as error:
             raise LabelStudioRefused(
                 answer.status_code, f"{self.url}{path} answers, but not as Label Studio does; correct LABEL_STUDIO_URL"
             ) from error

@@ -22,7 +22,7 @@ class Files:
 
     max_pixels = 1_000_000
 
-    def fetch(self, ref: str) -> bytes:
+    def fetch(self, ref: str, task_id: int) -> bytes:
         try:
             return Path(ref).read_bytes()
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,12 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.removeprefix("/label-studio")
         if "upload/1/private.png" in path and self.headers.get("Authorization") != self.server.token:
             return self.answer(401)
+        if re.match(r"/(tasks|projects)/\d+/(resolve|presign)/", path) and self.server.leads:
+            leads = self.server.leads
+            status, said = leads.pop(0) if len(leads) > 1 else leads[0]
+            return self.answer(status, location=said)
+        if path.startswith("/pictures/") and self.server.refusal[0] != 200:
+            return self.answer(self.server.refusal[0], self.server.refusal[1])
         if path.startswith("/data/upload/1/go?"):
             return self.answer(302, location=path.split("?", 1)[1])
         if path == "/data/upload/1/missing.png":
@@ -83,6 +90,10 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[tuple[str, str | None]] = []
         self.failures = 0
+        self.leads: list[
+            tuple[int, str]
+        ] = []  # answers to resolving addresses: status, Location; the last one for ever
+        self.refusal = (200, b"")  # what a store says to everybody
         self.token = TOKEN["Authorization"]
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -55,7 +55,7 @@ class Source:
         self.hold = threading.Event()
         self.hold.set()
 
-    def fetch(self, ref: str) -> bytes:
+    def fetch(self, ref: str, task_id: int) -> bytes:
         self.fetched.append(ref)
         self.hold.wait(self.patience)
         time.sleep(self.delay)

@@ -35,28 +35,28 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_upload_is_fetched_with_the_token(studio: Server) -> None:
-    assert source(studio).fetch("/data/upload/1/private.png") == PICTURE
-    assert source(studio).fetch(f"{studio.url}/data/upload/1/private.png") == PICTURE
+    assert source(studio).fetch("/data/upload/1/private.png", 1) == PICTURE
+    assert source(studio).fetch(f"{studio.url}/data/upload/1/private.png", 1) == PICTURE
     assert studio.seen == [("/data/upload/1/private.png", "Token secret")] * 2
 
 
 @pytest.mark.parametrize("ref", ["/data/upload/1/private.png", "/label-studio/data/upload/1/private.png"])
 def test_a_path_prefix_of_label_studio_is_kept_once(studio: Server, ref: str) -> None:
     images = ImageSource(label_studio_url=f"{studio.url}/label-studio/", auth_headers=lambda: TOKEN)
-    assert images.fetch(ref) == PICTURE
+    assert images.fetch(ref, 1) == PICTURE
     assert studio.seen == [("/label-studio/data/upload/1/private.png", "Token secret")]
 
 
 def test_odd_names_reach_the_server_encoded(studio: Server) -> None:
-    source(studio).fetch("/data/upload/1/my picture ü.png")
+    source(studio).fetch("/data/upload/1/my picture ü.png", 1)
     assert studio.seen[0][0] == "/data/upload/1/my%20picture%20%C3%BC.png"
 
 
 def test_the_token_stays_off_other_paths_and_other_hosts(studio: Server, other: Server) -> None:
     images = source(studio, allowed_hosts=[f"127.0.0.1:{other.server_port}"])
-    images.fetch(f"{studio.url}/static/logo.png")
-    images.fetch(f"{other.url}/a.png")
-    images.fetch(f"/data/upload/1/go?{other.url}/b.png")
+    images.fetch(f"{studio.url}/static/logo.png", 1)
+    images.fetch(f"{other.url}/a.png", 1)
+    images.fetch(f"/data/upload/1/go?{other.url}/b.png", 1)
     assert [token for _, token in studio.seen] == [None, "Token secret"]
     assert other.seen == [("/a.png", None), ("/b.png", None)]
 
@@ -64,7 +64,7 @@ def test_the_token_stays_off_other_paths_and_other_hosts(studio: Server, other: 
 def test_a_host_outside_the_list_is_refused_with_the_setting(studio: Server, other: Server) -> None:
     for ref in (f"{other.url}/a.png", f"/data/upload/1/go?{other.url}/b.png"):
         with pytest.raises(BadImage, match=rf"host 127.0.0.1:{other.server_port} is not in IMAGE_HOSTS"):
-            source(studio).fetch(ref)
+            source(studio).fetch(ref, 1)
     assert other.seen == []
 
 
@@ -72,7 +72,7 @@ def test_a_parser_trick_does_not_move_the_token(studio: Server, other: Server) -
     here, there = studio.url.removeprefix("http://"), other.url.removeprefix("http://")
     for ref in (f"http://{here}\\@{there}/a", f"http://{here}@{there}/a", f"http://{here}#@{there}/", f"//{there}/a"):
         try:
-            source(studio).fetch(ref)
+            source(studio).fetch(ref, 1)
         except BadImage:
             continue
     assert other.seen == []
@@ -90,15 +90,15 @@ def test_a_parser_trick_does_not_move_the_token(studio: Server, other: Server) -
 )
 def test_a_redirect_to_where_nobody_should_go_is_refused(studio: Server, target: str) -> None:
     with pytest.raises(BadImage):
-        source(studio).fetch(f"/data/upload/1/go?{target}")
+        source(studio).fetch(f"/data/upload/1/go?{target}", 1)
     with pytest.raises(BadImage, match=r"link-local|not an http|not a URL|IMAGE_HOSTS"):
-        source(studio, allowed_hosts=["169.254.169.254", "[fe80::1]"]).fetch(f"/data/upload/1/go?{target}")
+        source(studio, allowed_hosts=["169.254.169.254", "[fe80::1]"]).fetch(f"/data/upload/1/go?{target}", 1)
 
 
 def test_redirects_that_never_end_are_given_up(studio: Server) -> None:
     loop = "/data/upload/1/go?/data/upload/1/go?"
     with pytest.raises(BadImage, match="redirects"):
-        source(studio).fetch("/data/upload/1/go?" + loop * 10)
+        source(studio).fetch("/data/upload/1/go?" + loop * 10, 1)
 
 
 def test_a_name_that_leads_to_a_metadata_address_is_refused(studio: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,9 +116,9 @@ def test_a_name_that_leads_to_a_metadata_address_is_refused(studio: Server, monk
     images = source(studio, allowed_hosts=["rebind.example", "mapped.example", "*.example"])
     for host in ("rebind.example", "mapped.example"):
         with pytest.raises(BadImage, match=r"169\.254\.169\.254 is link-local"):
-            images.fetch(f"http://{host}/latest")
+            images.fetch(f"http://{host}/latest", 1)
     with pytest.raises(BadImage, match=r"10\.0\.0\.1 is private"):
-        images.fetch("http://inner.example/a.png")
+        images.fetch("http://inner.example/a.png", 1)
 
 
 def test_addresses_are_judged_by_what_they_are() -> None:
@@ -165,16 +165,16 @@ def test_hosts_are_allowed_by_name_port_and_suffix(studio: Server) -> None:
 def test_a_bad_answer_becomes_a_reason_and_the_next_image_is_fine(studio: Server, name: str, reason: str) -> None:
     images = source(studio, max_bytes=1 << 20, timeout=0.4)
     with pytest.raises(BadImage, match=reason):
-        images.fetch(f"/data/upload/1/{name}")
-    assert images.fetch("/data/upload/1/good.png") == PICTURE
+        images.fetch(f"/data/upload/1/{name}", 1)
+    assert images.fetch("/data/upload/1/good.png", 1) == PICTURE
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(studio: Server) -> None:
     studio.failures = 2
-    assert source(studio).fetch("/data/upload/1/flaky.png") == PICTURE
+    assert source(studio).fetch("/data/upload/1/flaky.png", 1) == PICTURE
     studio.failures = 99
     with pytest.raises(LabelStudioDown, match="HTTP 503"):
-        source(studio).fetch("/data/upload/1/flaky.png")
+        source(studio).fetch("/data/upload/1/flaky.png", 1)
 
 
 def test_label_studio_away_is_no_fault_of_the_image(studio: Server) -> None:
@@ -183,14 +183,14 @@ def test_label_studio_away_is_no_fault_of_the_image(studio: Server) -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         images = ImageSource(label_studio_url=url, auth_headers=dict, allowed_hosts=[url[7:]])
         with pytest.raises(LabelStudioDown, match="does not answer"):
-            images.fetch("/data/upload/1/a.png")
+            images.fetch("/data/upload/1/a.png", 1)
         with pytest.raises(BadImage, match="cannot connect"):
-            source(studio, allowed_hosts=[url[7:]]).fetch(f"{url}/a.png")
+            source(studio, allowed_hosts=[url[7:]]).fetch(f"{url}/a.png", 1)
 
 
 def test_a_token_that_ran_out_is_renewed_once(studio: Server) -> None:
     tokens = iter(["Token old", "Token secret", "Token old", "Token old"])
     images = ImageSource(label_studio_url=studio.url, auth_headers=lambda: {"Authorization": next(tokens)})
-    assert images.fetch("/data/upload/1/private.png") == PICTURE
+    assert images.fetch("/data/upload/1/private.png", 1) == PICTURE
     with pytest.raises(LabelStudioRefused, match="LABEL_STUDIO_API_KEY"):
-        images.fetch("/data/upload/1/private.png")
+        images.fetch("/data/upload/1/private.png", 1)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from scripts.label_studio_server import EMAIL, PASSWORD, TOKEN, LabelStudioServer
+from tests.harness.seaweed import KEY, SECRET, Seaweed
 
 DIGITS = "".join(f'<Choice value="{digit}"/>' for digit in range(10))
 CONFIG = (
@@ -137,6 +138,16 @@ class RealLabelStudio:
             self._post("/api/storages/localfiles/", {"project": project, "path": str(root), "use_blob_urls": True})
         root = self.files.resolve()
         return [f"/data/local-files/?d={path.resolve().relative_to(root)}" for path in paths]
+
+    def add_s3(self, project: int, store: Seaweed, *, sync: bool = True, **fields: Any) -> int:
+        """A source storage of the whole bucket, its objects imported as tasks; returns the storage's id."""
+        body = {"project": project, "bucket": store.bucket, "s3_endpoint": store.url, "use_blob_urls": True}
+        body |= {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "recursive_scan": True, **fields}
+        number = int(self._post("/api/storages/s3/", body)["id"])
+        if sync:
+            answer = self._post(f"/api/storages/s3/{number}/sync", {})
+            assert answer["status"] == "completed", answer
+        return number
 
     def upload(self, project: int, paths: Sequence[Path]) -> None:
         """Upload image files as a person does by drag and drop, 100 a request."""
