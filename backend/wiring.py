@@ -12,6 +12,7 @@ from backend.core.services import Options, Services
 from backend.settings import Settings
 
 if TYPE_CHECKING:
+    from backend.adapters.decode import Decode
     from backend.adapters.images import ImageSource
 
 
@@ -32,6 +33,7 @@ def services(settings: Settings) -> Services:
     state = open_state(settings.database_url)
     key = settings.label_studio_api_key
     label_studio = ApiLabelStudio(settings.label_studio_url, key.get_secret_value() if key else "")
+    decode = cache(lambda: _decode(settings))
     return Services(
         projects=state.projects,
         tasks=state.tasks,
@@ -41,8 +43,10 @@ def services(settings: Settings) -> Services:
         label_studio=label_studio,
         clock=SystemClock(),
         feature_sets=state.feature_sets,
-        embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio.auth_headers, checkpoint)),
-        trainer=cache(lambda: _trainer(settings, label_studio.auth_headers)),
+        embedder=lru_cache(maxsize=2)(
+            lambda checkpoint: _embedder(settings, label_studio.auth_headers, decode(), checkpoint)
+        ),
+        trainer=cache(lambda: _trainer(settings, label_studio.auth_headers, decode())),
         gpu=_has_gpu,
         options=options(settings),
     )
@@ -77,7 +81,16 @@ def _images(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -
     )
 
 
-def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]], checkpoint: str) -> Embedder:
+def _decode(settings: Settings) -> Decode:
+    """Processes that the worker starts as it needs them."""
+    from backend.adapters.decoders import Decoders
+
+    return Decoders(settings.max_image_pixels, settings.image_seconds)
+
+
+def _embedder(
+    settings: Settings, auth_headers: Callable[[], Mapping[str, str]], decode: Decode, checkpoint: str
+) -> Embedder:
     from backend.adapters.backbone import DEFAULT
     from backend.adapters.checkpoints import Checkpoints
     from backend.adapters.embedder import open_embedder
@@ -89,10 +102,11 @@ def _embedder(settings: Settings, auth_headers: Callable[[], Mapping[str, str]],
         pixels=kept.pixels if kept else settings.image_size,
         device=settings.device,
         precision=settings.precision,
+        decode=decode,
     )
 
 
-def _trainer(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> Trainer:
+def _trainer(settings: Settings, auth_headers: Callable[[], Mapping[str, str]], decode: Decode) -> Trainer:
     from backend.adapters.finetune import open_trainer
 
     return open_trainer(
@@ -101,6 +115,7 @@ def _trainer(settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) 
         backbone=settings.backbone,
         pixels=settings.image_size,
         device=settings.device,
+        decode=decode,
     )
 
 

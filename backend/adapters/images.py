@@ -158,8 +158,10 @@ class ImageSource:
                 target = response.headers.get("Location", "")
                 response.drain_conn() if int(response.headers.get("Content-Length", 0)) < 65536 else response.close()
                 url = urljoin(url, target)
-            except (HTTPError, OSError, ValueError) as error:
-                raise BadImage(f"{short(url)}: {_reason(error, self._timeout)}") from error
+            except (HTTPError, OSError) as error:
+                raise self._away(hop, _reason(error, self._timeout)) from error
+            except ValueError as error:
+                raise BadImage(f"{short(url)}: {error}") from error
             finally:
                 response.release_conn()
         raise BadImage(f"{short(url)}: more than {MAX_REDIRECTS} redirects")
@@ -191,8 +193,10 @@ class ImageSource:
             except (NewConnectionError, ProtocolError) as error:
                 if wait is None:
                     raise self._away(hop, _reason(error, self._timeout)) from error
-            except (Forbidden, LocationValueError, HTTPError, OSError, ValueError) as error:
+            except (Forbidden, LocationValueError, ValueError) as error:
                 raise BadImage(f"{short(hop.url)}: {_reason(error, self._timeout)}") from error
+            except (HTTPError, OSError) as error:
+                raise self._away(hop, _reason(error, self._timeout)) from error
             else:
                 refused = response.status == 401 and hop.with_token
                 if response.status not in AWAY and not (refused and not fresh):
@@ -217,7 +221,7 @@ class ImageSource:
 
     def _away(self, hop: _Hop, reason: str) -> Exception:
         if hop.label_studio:
-            return LabelStudioDown(f"Label Studio does not answer at {self._base}: {reason}")
+            return LabelStudioDown(f"Label Studio does not answer at {self._base} for {short(hop.url)}: {reason}")
         return BadImage(f"{short(hop.url)}: {reason}")
 
     def _body(self, response: Any, hop: _Hop) -> bytes:

@@ -1,4 +1,4 @@
-"""A whole LabelQueue over fakes and a real SQLite file, with steps that tests share."""
+"""A whole LabelQueue over fakes and a real database (SQLite if not told otherwise), with steps that tests share."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class World:
     features: FakeFeatures = field(default_factory=FakeFeatures)
     has_gpu: bool = False
     options: Options = field(default_factory=lambda: Options(shard_size=8, chunk_size=4))
+    database: str = ""
 
     def __post_init__(self) -> None:
-        self.state = open_state(f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
+        self.state = open_state(self.database or f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
         self.services = Services(
             self.state.projects,
             self.state.tasks,

@@ -7,12 +7,13 @@ from backend.core.domain.features import Backbone, Embedded, Failed, FeatureBatc
 from backend.core.domain.projects import LabelConfig, Project, RenewalMode, Strategy
 from backend.core.domain.rankings import Guess, Guesses, Head, Pick, Publication, PublicationState, Ranking
 from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
-from backend.core.domain.tasks import Annotation, Counts, Deleted, Task, TaskState
+from backend.core.domain.tasks import Annotation, Claim, Counts, Deleted, Task, TaskState
 from backend.core.domain.work import JobView, WorkerView
 
 __all__ = [
     "Annotation",
     "Backbone",
+    "Claim",
     "Counts",
     "Deleted",
     "Embedded",

@@ -52,7 +52,11 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """One image that could not be embedded, with the reason in words."""
+    """One image that could not be embedded, with the reason in words.
+
+    `unanswered`: Label Studio did not hand it out, which may be no fault of the image.
+    """
 
     task_id: int
     reason: str
+    unanswered: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from backend.core.domain import Annotation, Counts, Deleted, RemoteTask, Task, TaskState
+from backend.core.domain import Annotation, Claim, Counts, Deleted, RemoteTask, Task, TaskState
 
 
 class Tasks(Protocol):
@@ -21,8 +21,8 @@ class Tasks(Protocol):
         ...
 
     def remove(self, project: int, ids: Sequence[int]) -> None: ...
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, str, int]]:
-        """Lease up to `limit` pending tasks: (id, image, earlier claims), by id. Two callers never share one."""
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[Claim]:
+        """Lease up to `limit` pending tasks, or a single one that workers died over; two callers never share one."""
         ...
 
     def renew(self, project: int, owner: str, lease: float) -> None:
@@ -30,7 +30,14 @@ class Tasks(Protocol):
         ...
 
     def release(self, project: int, owner: str) -> None:
-        """Give back what `owner` still holds."""
+        """Give back what `owner` still holds: nobody died."""
+        ...
+
+    def postpone(self, project: int, ids: Sequence[int], seconds: float) -> dict[int, int]:
+        """Give back tasks whose images were not handed out, for nobody to claim before `seconds` times 2 each time.
+
+        Returns how many times it has happened to each.
+        """
         ...
 
     def finish(self, project: int, embedded: Mapping[int, str], failed: Mapping[int, str]) -> None:
