@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -204,3 +207,20 @@ def test_a_label_studio_that_hangs_fails_no_image(world: World) -> None:
     world.embedder.silent = set()
     world.embed_all()
     assert world.services.tasks.counts(project.id).embedded == 12
+
+
+def test_processes_that_an_image_kills_with_signal_9_embed_all_the_others(both: World) -> None:
+    """(10-B3) Two real processes at a time on each database; each death ends one, and another one starts."""
+    project = both.connect(40)
+    command = [sys.executable, "-m", "tests.backend.mortal_process", both.database, str(project.id), "9"]
+    running = [subprocess.Popen(command) for _ in range(2)]
+    ended: list[int] = []
+    while running:
+        process = running.pop(0)
+        ended.append(process.wait(120))
+        if ended[-1] != 0 and len(ended) < 30:
+            running.append(subprocess.Popen(command))
+    assert sorted(ended) == [-signal.SIGKILL] * embed.MOST_DEATHS + [0, 0]
+    counts = both.services.tasks.counts(project.id)
+    assert (counts.embedded, counts.failed) == (39, 1)
+    assert [task.id for task in both.services.tasks.list(project.id, state="failed")] == [9]
