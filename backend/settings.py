@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     )
     max_image_mb: float = _setting("Largest image file, MB", 50.0, gt=0)
     max_image_pixels: int = _setting("Largest image, pixels", 100_000_000, ge=1)
+    image_seconds: float = _setting("CPU seconds that decoding one image may take", 20.0, gt=0, le=3600)
     shard_size: int = _setting("Images that one embedding job takes", 512, ge=1, le=100_000)
     chunk_size: int = _setting("Images per write: what a killed worker may have to do again", 64, ge=1, le=10_000)
     batch_size: int = _setting("New labels that cause a re-ranking (default of new projects)", 10, ge=1)

@@ -11,6 +11,7 @@ from backend.core.services import Options, Services
 from backend.settings import Settings
 
 if TYPE_CHECKING:
+    from backend.adapters.decode import Decode
     from backend.adapters.images import ImageSource
     from backend.adapters.labelstudio import ApiLabelStudio
 
@@ -32,6 +33,7 @@ def services(settings: Settings) -> Services:
     state = open_state(settings.database_url)
     key = settings.label_studio_api_key
     label_studio = ApiLabelStudio(settings.label_studio_url, key.get_secret_value() if key else "")
+    decode = cache(lambda: _decode(settings))
     return Services(
         projects=state.projects,
         tasks=state.tasks,
@@ -41,8 +43,8 @@ def services(settings: Settings) -> Services:
         label_studio=label_studio,
         clock=SystemClock(),
         feature_sets=state.feature_sets,
-        embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio, checkpoint)),
-        trainer=cache(lambda: _trainer(settings, label_studio)),
+        embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio, decode(), checkpoint)),
+        trainer=cache(lambda: _trainer(settings, label_studio, decode())),
         gpu=_has_gpu,
         options=options(settings),
     )
@@ -78,7 +80,14 @@ def _images(settings: Settings, label_studio: ApiLabelStudio) -> ImageSource:
     )
 
 
-def _embedder(settings: Settings, label_studio: ApiLabelStudio, checkpoint: str) -> Embedder:
+def _decode(settings: Settings) -> Decode:
+    """Processes that the worker starts as it needs them."""
+    from backend.adapters.decoders import Decoders
+
+    return Decoders(settings.max_image_pixels, settings.image_seconds)
+
+
+def _embedder(settings: Settings, label_studio: ApiLabelStudio, decode: Decode, checkpoint: str) -> Embedder:
     from backend.adapters.backbone import DEFAULT
     from backend.adapters.checkpoints import Checkpoints
     from backend.adapters.embedder import open_embedder
@@ -90,10 +99,11 @@ def _embedder(settings: Settings, label_studio: ApiLabelStudio, checkpoint: str)
         pixels=kept.pixels if kept else settings.image_size,
         device=settings.device,
         precision=settings.precision,
+        decode=decode,
     )
 
 
-def _trainer(settings: Settings, label_studio: ApiLabelStudio) -> Trainer:
+def _trainer(settings: Settings, label_studio: ApiLabelStudio, decode: Decode) -> Trainer:
     from backend.adapters.finetune import open_trainer
 
     return open_trainer(
@@ -102,6 +112,7 @@ def _trainer(settings: Settings, label_studio: ApiLabelStudio) -> Trainer:
         backbone=settings.backbone,
         pixels=settings.image_size,
         device=settings.device,
+        decode=decode,
     )
 
 

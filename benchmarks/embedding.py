@@ -27,6 +27,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from backend.adapters.decode import decode
+from backend.adapters.decoders import Decoders
 from backend.adapters.embedder import BatchEmbedder, open_embedder
 from backend.adapters.features import LanceFeatures
 from backend.adapters.images import ImageSource
@@ -120,6 +122,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", action="store_true", help="decode in this process, not in processes of their own")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder
@@ -130,7 +133,10 @@ def main() -> None:
         found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.jpg"))
         paths = list(islice(cycle(found), options.count))
         images = ImageSource(label_studio_url="http://127.0.0.1:9", auth_headers=dict, local_root=folder)
-        embedder = open_embedder(images, pixels=options.pixels, batch=options.batch, precision=options.precision)
+        decoding = decode if options.threads else Decoders(images.max_pixels, 20.0)
+        embedder = open_embedder(
+            images, pixels=options.pixels, batch=options.batch, precision=options.precision, decode=decoding
+        )
         cores = len(os.sched_getaffinity(0)) if embedder._device.type == "cpu" else 1
         layouts = {(b, lanes, t) for b in (8, 16, 32) for lanes, t in ((cores, 1), (1, cores))}
         if embedder._device.type == "cuda":

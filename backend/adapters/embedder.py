@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from backend.adapters.backbone import DEFAULT, Network, open_backbone
 from backend.adapters.backbone_fast import choose_device, choose_precision, fold_batchnorm, keep_memory
-from backend.adapters.decode import decode
+from backend.adapters.decode import Decode, decode
 from backend.adapters.images import ImageSource
 from backend.adapters.pooling import BadPage, GoodPage, Page, Pool, stored
 from backend.core.domain import Backbone, Embedded, Failed
-from backend.core.errors import BadImage, BadSetting
+from backend.core.errors import BadImage, BadSetting, LabelStudioDown
 
 LOADERS = 16  # most of their time is waiting for Label Studio
 MAX_LANES = 16
+SILENT = 3  # images in a row after which Label Studio counts as away
 QUICK_LOAD = 0.002  # seconds of loading that one more loader is worth
 
 
@@ -52,6 +53,7 @@ def open_embedder(
     batch: int | None = None,
     threads: int | None = None,
     loaders: int = LOADERS,
+    decode: Decode = decode,
 ) -> BatchEmbedder:
     """Load `backbone` (see `open_backbone`) and make it fast here; keep the result, it is warm.
 
@@ -61,6 +63,7 @@ def open_embedder(
     batch: images per forward pass; None: 256 on CUDA, 16 per lane on a CPU.
     threads: cores for the forward pass on a CPU; None: those this process may use, at most 16.
     loaders: threads that fetch and decode; memory for at most so many encoded images is held.
+    decode: how bytes become pixels; `Decoders` for images that may be made to hurt.
     """
     if precision not in ("auto", "bf16", "fp32"):
         raise BadSetting(f"precision is auto, bf16 or fp32, not {precision!r}")
@@ -78,7 +81,7 @@ def open_embedder(
         raise BadSetting(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
     lanes = 1 if where.type == "cuda" else min(threads or len(os.sched_getaffinity(0)), MAX_LANES)
     size = batch or (256 if where.type == "cuda" else _lane_batch(network.about.pixels))
-    return BatchEmbedder(images, network, model, where, kind, batch=size, lanes=lanes, loaders=loaders)
+    return BatchEmbedder(images, network, model, where, kind, batch=size, lanes=lanes, loaders=loaders, decode=decode)
 
 
 def _lane_batch(pixels: int) -> int:
@@ -100,8 +103,10 @@ class BatchEmbedder:
         batch: int,
         lanes: int,
         loaders: int,
+        decode: Decode = decode,
     ) -> None:
         self._images = images
+        self._decode = decode
         self._about = network.about
         self._model = model
         self._device = device
@@ -136,7 +141,8 @@ class BatchEmbedder:
 
         A task of several images gets one vector of them (see `pooling`), and `Failed` only if none can be read.
 
-        Raises `LabelStudioDown` or `LabelStudioRefused` when no image could be had at all; what came before is valid.
+        An image that Label Studio does not hand out gives an unanswered `Failed`. Raises `LabelStudioDown` after some
+        of these in a row, and `LabelStudioRefused`; what came before is valid.
         Memory: two batches a lane decoded and as many encoded images as there are loaders, however many items come.
         """
         with self._one_at_a_time:
@@ -170,10 +176,12 @@ class BatchEmbedder:
 
     def _loaded(self, page: Page, ref: str) -> _Loaded | BadPage:
         try:
-            data = self._images.fetch(ref, task_id)
-            rgb = decode(data, self._about.pixels, self._images.max_pixels)
+            data = self._images.fetch(ref, page.task_id)
+            rgb = self._decode(data, self._about.pixels, self._images.max_pixels)
         except BadImage as error:
             return BadPage(page, str(error))
+        except LabelStudioDown as error:
+            return BadPage(page, str(error), unanswered=True)
         return _Loaded(page, hashlib.sha256(data).hexdigest(), rgb)
 
     def _forward(self, loaded: list[_Loaded]) -> list[GoodPage | BadPage]:
@@ -208,6 +216,7 @@ class _Run:
         self._flying: set[Future[Any]] = set()
         self._ready: list[_Loaded] = []
         self._more = True
+        self._silent = 0  # images in a row that Label Studio did not hand out
 
     def results(self) -> Iterator[GoodPage | BadPage]:
         while True:
@@ -223,10 +232,13 @@ class _Run:
                 continue
             self._loading.discard(future)
             loaded = future.result()
+            self._silent = self._silent + 1 if isinstance(loaded, BadPage) and loaded.unanswered else 0
             if isinstance(loaded, BadPage):
                 yield loaded
             else:
                 self._ready.append(loaded)
+            if isinstance(loaded, BadPage) and self._silent == SILENT:
+                raise LabelStudioDown(loaded.reason)
 
     def _top_up(self) -> None:
         """Keep the loaders busy while fewer images wait than the lanes take next."""

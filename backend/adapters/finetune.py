@@ -22,6 +22,7 @@ import torch
 from backend.adapters.backbone import DEFAULT, Network, architecture_of, open_backbone
 from backend.adapters.backbone_fast import choose_device, keep_memory
 from backend.adapters.checkpoints import BEST, LAST, Checkpoints
+from backend.adapters.decode import Decode, decode
 from backend.adapters.finetune_images import CACHE_BYTES, Images, Pictures
 from backend.adapters.finetune_model import fill, fill_moments, head_name, moments_of, weights_of
 from backend.adapters.finetune_recipe import Recipe, recipe_of
@@ -33,7 +34,13 @@ log = logging.getLogger(__name__)
 
 
 def open_trainer(
-    images: Images, *, storage_url: str, backbone: str = "", pixels: int | None = None, device: str = "auto"
+    images: Images,
+    *,
+    storage_url: str,
+    backbone: str = "",
+    pixels: int | None = None,
+    device: str = "auto",
+    decode: Decode = decode,
 ) -> TimmTrainer:
     """A trainer of `backbone` (see `open_backbone`; "": the one that works offline) for images of `pixels`.
 
@@ -44,7 +51,7 @@ def open_trainer(
         where = choose_device(device)
     except RuntimeError as error:
         raise BadSetting(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
-    return TimmTrainer(images, Checkpoints(storage_url), backbone, pixels, where)
+    return TimmTrainer(images, Checkpoints(storage_url), backbone, pixels, where, decode=decode)
 
 
 class TimmTrainer:
@@ -58,7 +65,9 @@ class TimmTrainer:
         pixels: int | None,
         device: torch.device,
         cache_bytes: int = CACHE_BYTES,
+        decode: Decode = decode,
     ) -> None:
+        self._decode = decode
         self._images = images
         self._checkpoints = checkpoints
         self._backbone = backbone
@@ -128,7 +137,7 @@ class TimmTrainer:
         return Material(train, self._pictures(order.held_out, network, "held-out"))
 
     def _pictures(self, examples: tuple[Example, ...], network: Network, which: str) -> Pictures:
-        pictures = Pictures(self._images, examples, network.about.pixels, self._cache_bytes)
+        pictures = Pictures(self._images, examples, network.about.pixels, self._cache_bytes, self._decode)
         if not len(pictures):
             raise TrainingFailed(
                 f"none of the {len(examples)} {which} images can be read; see the log for the reason of each"

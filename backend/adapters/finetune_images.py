@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torchvision.transforms import v2
 
-from backend.adapters.decode import decode
+from backend.adapters.decode import Decode, decode
 from backend.core.errors import BadImage
 from backend.core.training import Example
 
@@ -37,8 +37,16 @@ class Pictures:
     Memory: `limit` bytes. Cost: one fetch and decode an image, in 16 threads.
     """
 
-    def __init__(self, images: Images, examples: Sequence[Example], pixels: int, limit: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        images: Images,
+        examples: Sequence[Example],
+        pixels: int,
+        limit: int = CACHE_BYTES,
+        decode: Decode = decode,
+    ) -> None:
         self._images = images
+        self._decode_one = decode
         self._pixels = pixels
         room = min(len(examples), limit // (3 * pixels * pixels))
         self._kept = torch.empty((room, pixels, pixels, 3), dtype=torch.uint8)
@@ -78,7 +86,9 @@ class Pictures:
 
     def _load(self, example: Example) -> torch.Tensor | None:
         try:
-            return decode(self._images.fetch(example.image, example.task_id), self._pixels, self._images.max_pixels)
+            return self._decode_one(
+                self._images.fetch(example.image, example.task_id), self._pixels, self._images.max_pixels
+            )
         except BadImage as error:
             log.warning("task %d is not trained on: %s", example.task_id, error)
             return None

@@ -160,10 +160,10 @@ class ImageSource:
                 response.drain_conn() if int(response.headers.get("Content-Length", 0)) < 65536 else response.close()
                 led = url if hop.resolves and response.status == SEE_OTHER else ""
                 url = target if led else self._routes.own(target)
-            except (HTTPError, OSError, ValueError) as error:
-                if hop.store:
-                    raise self._away(hop, _reason(error, self._timeout)) from error
-                raise BadImage(f"{short(url)}: {_reason(error, self._timeout)}") from error
+            except (HTTPError, OSError) as error:
+                raise self._away(hop, _reason(error, self._timeout)) from error
+            except ValueError as error:
+                raise BadImage(f"{short(url)}: {error}") from error
             finally:
                 response.release_conn()
         raise BadImage(f"{short(url)}: more than {MAX_REDIRECTS} redirects")
@@ -194,12 +194,10 @@ class ImageSource:
             except (NewConnectionError, ProtocolError) as error:
                 if wait is None:
                     raise self._away(hop, _reason(error, self._timeout)) from error
-            except SSLError as error:
-                raise self._away(hop, _reason(error, self._timeout)) from error
-            except (Forbidden, LocationValueError, HTTPError, OSError, ValueError) as error:
-                if hop.store and isinstance(error, HTTPError | OSError) and not isinstance(error, LocationValueError):
-                    raise self._away(hop, _reason(error, self._timeout)) from error
+            except (Forbidden, LocationValueError, ValueError) as error:
                 raise BadImage(f"{short(hop.url)}: {_reason(error, self._timeout)}") from error
+            except (HTTPError, OSError) as error:
+                raise self._away(hop, _reason(error, self._timeout)) from error
             else:
                 refused = response.status == 401 and hop.with_token
                 if response.status not in AWAY and not (refused and not fresh):
@@ -224,7 +222,7 @@ class ImageSource:
 
     def _away(self, hop: _Hop, reason: str) -> Exception:
         if hop.label_studio:
-            return LabelStudioDown(f"Label Studio does not answer at {self._base}: {reason}")
+            return LabelStudioDown(f"Label Studio does not answer at {self._base} for {short(hop.url)}: {reason}")
         if hop.store and "unknown host" not in reason:  # all images of the project are there, and none is at fault
             at = urlsplit(hop.url)
             return LabelStudioDown(

@@ -36,10 +36,11 @@ class GoodPage:
 
 @dataclass(frozen=True, slots=True)
 class BadPage:
-    """An image that could not be embedded, with the reason in words."""
+    """An image that could not be embedded, with the reason in words; `unanswered`: Label Studio did not hand it out."""
 
     page: Page
     reason: str
+    unanswered: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +77,9 @@ class Pool:
 
 def _joined(task_id: int, task: _Task) -> Embedded | Failed:
     good = sorted(task.good, key=lambda item: item.page)
+    silent = [item for item in task.bad if item.unanswered]
+    if silent:  # a vector of the other images would stay, though this one may come a minute later
+        return Failed(task_id, silent[0].reason, unanswered=True)
     if not good:
         return Failed(task_id, task.bad[0].reason if task.pages == 1 else _trouble(task))
     vector = pooled(np.stack([item.vector for item in good]))

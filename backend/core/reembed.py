@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import structlog
@@ -10,8 +10,11 @@ import structlog
 from backend.core import renewal
 from backend.core.acceptance import compare_features
 from backend.core.domain import Embedded, Failed, FeatureBatch, FeatureTable
+from backend.core.errors import LabelStudioDown
 from backend.core.labels import read_labels
+from backend.core.ports import Embedder
 from backend.core.services import Services
+from backend.core.shards import PIECE_SECONDS, images_come, until
 from backend.core.training import FeatureSet
 from selection.proxy.acceptance import Comparison
 
@@ -36,7 +39,7 @@ def embed_version(services: Services, project_id: int, version: int, shard: int)
         found = services.tasks.list(project_id, ids=mine, limit=len(mine))
         embedder = services.embedder(current.checkpoint)
         items = [(task.id, task.refs) for task in found if task.refs]
-        failed = _store(services, current, embedder.embed(items), len(items))
+        failed = _store(services, current, embedder, items)
         current = services.feature_sets.get(project_id, version)
         if current.state != "embedding":
             return 0
@@ -124,11 +127,16 @@ def compare_versions(services: Services, current: FeatureSet, live: int) -> Comp
 
 
 def _store(
-    services: Services, current: FeatureSet, results: Iterator[Embedded | Failed], total: int
+    services: Services, current: FeatureSet, embedder: Embedder, items: Sequence[tuple[int, tuple[str, ...]]]
 ) -> list[dict[str, object]]:
-    """Append chunk by chunk while the version still embeds; returns what could not be read, with the reason."""
+    """Append chunk by chunk while the version still embeds; returns what could not be read, with the reason.
+
+    No image is begun after a while.
+    """
     good: list[Embedded] = []
     failed: list[dict[str, object]] = []
+    silent: list[Failed] = []
+    end = services.clock.now() + PIECE_SECONDS
 
     def wanted() -> bool:
         return services.feature_sets.get(current.project, current.version).state == "embedding"
@@ -140,16 +148,31 @@ def _store(
             services.features.append(current.project, current.version, batch)
             good.clear()
 
-    for done, result in enumerate(results, 1):
-        if isinstance(result, Failed):
-            failed.append({"task": result.task_id, "reason": result.reason})
-        else:
-            good.append(result)
-        if len(good) >= services.options.chunk_size:
-            if not wanted():
-                return []
+    came = 0
+    try:
+        for result in embedder.embed(until(services, end, items)):
+            if isinstance(result, Failed) and result.unanswered:
+                silent.append(result)
+                continue
+            came += 1
+            if isinstance(result, Failed):
+                failed.append({"task": result.task_id, "reason": result.reason})
+            else:
+                good.append(result)
+            if len(good) >= services.options.chunk_size:
+                if not wanted():
+                    return []
+                commit()
+                services.jobs.progress(came, len(items))
+    except LabelStudioDown:
+        if wanted():
             commit()
-            services.jobs.progress(done, total)
+        if not silent:
+            raise
     if wanted():
         commit()
+    if silent and not images_come(services, current.project, embedder):
+        raise LabelStudioDown(silent[-1].reason)
+    if not came:  # only such are left: the version comes without them
+        failed += [{"task": item.task_id, "reason": item.reason} for item in silent]
     return failed

@@ -154,8 +154,19 @@ def test_values_that_are_not_finite_are_a_reason(made: Any) -> None:
 def test_label_studio_away_stops_the_pass_and_the_next_one_works(made: Any) -> None:
     embedder = made(Source())
     with pytest.raises(LabelStudioDown):
-        list(embedder.embed([(n, ("down" if n == 20 else str(n),)) for n in range(200)]))
+        list(embedder.embed([(n, ("down" if n >= 20 else str(n),)) for n in range(200)]))
     assert len(list(embedder.embed([(n, (str(n),)) for n in range(20)]))) == 20
+
+
+def test_an_image_that_label_studio_does_not_hand_out_stops_nothing(made: Any) -> None:
+    """(10-B5) Only several in a row mean that Label Studio is away."""
+    results = {
+        r.task_id: r for r in made(Source()).embed([(n, ("down" if n % 8 == 5 else str(n),)) for n in range(80)])
+    }
+    assert len(results) == 80
+    for number, result in results.items():
+        assert isinstance(result, Failed) == (number % 8 == 5)
+    assert results[5].unanswered and results[5].reason == "Label Studio does not answer"
 
 
 def test_what_waits_is_bounded_and_a_reader_that_leaves_stops_the_loading(made: Any) -> None:

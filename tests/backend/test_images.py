@@ -157,9 +157,6 @@ def test_hosts_are_allowed_by_name_port_and_suffix(studio: Server) -> None:
         ("empty.png", "0 bytes"),
         ("endless.png", "larger than the limit of 1 MiB"),
         ("huge.png", "larger than the limit of 1 MiB"),
-        ("cut.png", "broke off before the end"),
-        ("drip", "no complete answer within 0.4 s"),
-        ("drip-header", "no complete answer within 0.4 s"),
     ],
 )
 def test_a_bad_answer_becomes_a_reason_and_the_next_image_is_fine(studio: Server, name: str, reason: str) -> None:
@@ -167,6 +164,36 @@ def test_a_bad_answer_becomes_a_reason_and_the_next_image_is_fine(studio: Server
     with pytest.raises(BadImage, match=reason):
         images.fetch(f"/data/upload/1/{name}", 1)
     assert images.fetch("/data/upload/1/good.png", 1) == PICTURE
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("cut.png", "broke off before the end"),
+        ("drip", "no complete answer within 0.4 s"),
+        ("drip-header", "no complete answer within 0.4 s"),
+    ],
+)
+def test_a_label_studio_that_hangs_is_no_bad_image_but_another_host_is(
+    studio: Server, other: Server, name: str, reason: str
+) -> None:
+    """(10-B5) What Label Studio itself leaves unfinished may be tried again; the next image is fine."""
+    images = source(studio, timeout=0.4, allowed_hosts=[f"127.0.0.1:{other.server_port}"])
+    with pytest.raises(LabelStudioDown, match=reason):
+        images.fetch(f"/data/upload/1/{name}")
+    assert images.fetch("/data/upload/1/good.png") == PICTURE
+    with pytest.raises(BadImage, match=reason):
+        images.fetch(f"{other.url}/data/upload/1/{name}")
+
+
+def test_a_label_studio_that_takes_connections_and_says_nothing_is_no_bad_image() -> None:
+    """(10-B5) As a stopped process does."""
+    with socket.create_server(("127.0.0.1", 0)) as stopped:
+        images = ImageSource(
+            label_studio_url=f"http://127.0.0.1:{stopped.getsockname()[1]}", auth_headers=dict, timeout=0.2
+        )
+        with pytest.raises(LabelStudioDown, match=r"does not answer .* within 0\.2 s"):
+            images.fetch("/data/upload/1/a.png")
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(studio: Server) -> None:

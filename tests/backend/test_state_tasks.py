@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from backend.core.domain import Annotation, Deleted, Pages, Task
+from backend.core.domain import Annotation, Claim, Deleted, Pages, Task
 
 
 def fill(state, project, count: int) -> None:
@@ -12,7 +12,7 @@ def fill(state, project, count: int) -> None:
 
 
 def ids(claimed) -> list[int]:
-    return [task for task, _, _ in claimed]
+    return [task.id for task in claimed]
 
 
 def test_upsert_counts_what_became_pending(state, project):
@@ -49,7 +49,7 @@ def test_pages_are_kept_claimed_and_told(state, project):
     assert state.tasks.upsert(project.id, [(1, "a"), (2, None), (3, "c")], pages) == 2
     assert state.tasks.upsert(project.id, [(1, "a"), (2, None), (3, "c")], pages) == 0
     claimed = state.tasks.claim(project.id, "w", 9, 60)
-    assert [(task, len(refs)) for task, refs, _ in claimed] == [(1, 3), (3, 1)]
+    assert [(task.id, len(task.refs)) for task in claimed] == [(1, 3), (3, 1)]
     state.tasks.finish(project.id, {1: "d", 3: "d"}, {}, {1: "1 of its 3 images could not be read"})
     first, second, third = state.tasks.list(project.id)
     assert first.reason == "the rest is left out; 1 of its 3 images could not be read"
@@ -67,7 +67,7 @@ def test_pages_are_kept_claimed_and_told(state, project):
 
 def test_a_claim_is_ascending_limited_and_exclusive(state, project):
     fill(state, project, 5)
-    assert state.tasks.claim(project.id, "a", 3, 60) == [(1, ("u1",), 0), (2, ("u2",), 0), (3, ("u3",), 0)]
+    assert state.tasks.claim(project.id, "a", 3, 60) == [Claim(task, (f"u{task}",), 0, 0) for task in (1, 2, 3)]
     assert ids(state.tasks.claim(project.id, "b", 3, 60)) == [4, 5]
     assert state.tasks.claim(project.id, "c", 3, 60) == []
 
@@ -92,10 +92,10 @@ def test_a_silent_workers_tasks_are_free_when_its_lease_ends(state, project, han
     hand.at += 60
     assert state.tasks.claim(project.id, "next", 2, 60) == []
     hand.at += 1
-    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, ("u1",), 1), (2, ("u2",), 1)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [Claim(1, ("u1",), 1, 1), Claim(2, ("u2",), 1, 1)]
     state.tasks.renew(project.id, "dead", 1000)
     hand.at += 61
-    assert state.tasks.claim(project.id, "third", 2, 60) == [(1, ("u1",), 2), (2, ("u2",), 2)]
+    assert state.tasks.claim(project.id, "third", 2, 60) == [Claim(1, ("u1",), 2, 2)]
 
 
 def test_a_renewed_lease_lasts(state, project, hand):
@@ -107,12 +107,47 @@ def test_a_renewed_lease_lasts(state, project, hand):
     assert state.tasks.claim(project.id, "b", 1, 60) == []
 
 
-def test_released_tasks_are_free_at_once_and_never_count_as_many_deaths(state, project):
+def test_released_tasks_are_free_at_once_and_nobody_died(state, project):
     fill(state, project, 1)
-    for _ in range(6):
-        [(_, _, claims)] = state.tasks.claim(project.id, "a", 1, 60)
+    for times in range(6):
+        assert state.tasks.claim(project.id, "a", 1, 60) == [Claim(1, ("u1",), times, 0)]
         state.tasks.release(project.id, "a")
-    assert claims == 1
+
+
+def test_after_two_deaths_the_rest_of_a_shard_is_claimed_singly_and_last(state, project, hand):
+    """(10-B3) Only the task in hand counts further deaths, and the least suspected goes first."""
+    fill(state, project, 4)
+    for deaths in range(2):
+        assert [task.deaths for task in state.tasks.claim(project.id, "dies", 3, 60)] == [deaths] * 3
+        hand.at += 61
+    assert ids(state.tasks.claim(project.id, "a", 3, 60)) == [4]
+    assert state.tasks.claim(project.id, "b", 3, 60) == [Claim(1, ("u1",), 2, 2)]
+    assert ids(state.tasks.claim(project.id, "c", 3, 60)) == [2]
+    state.tasks.release(project.id, "c")
+    hand.at += 61
+    state.tasks.finish(project.id, {4: "d"}, {})
+    alone = [state.tasks.claim(project.id, f"d{number}", 3, 60) for number in range(3)]
+    assert alone == [[Claim(2, ("u2",), 3, 2)], [Claim(3, ("u3",), 2, 2)], [Claim(1, ("u1",), 3, 3)]]
+    state.tasks.finish(project.id, {2: "d"}, {1: "deadly", 3: "deadly"})
+    state.tasks.retry_failed(project.id)
+    assert state.tasks.claim(project.id, "e", 3, 60) == [Claim(1, ("u1",), 0, 0), Claim(3, ("u3",), 0, 0)]
+
+
+def test_a_task_that_is_put_off_waits_longer_each_time_and_nobody_died(state, project, hand):
+    """(10-B5) An image that Label Studio does not hand out is tried again later."""
+    fill(state, project, 2)
+    for times in (1, 2, 3):
+        assert 1 in ids(state.tasks.claim(project.id, "a", 2, 60))
+        assert state.tasks.postpone(project.id, [1], 10) == {1: times}
+        state.tasks.release(project.id, "a")
+        hand.at += 10 * 2 ** (times - 1)
+        assert ids(state.tasks.claim(project.id, "b", 2, 60)) == [2]
+        state.tasks.release(project.id, "b")
+        hand.at += 1
+    assert state.tasks.claim(project.id, "a", 1, 60) == [Claim(1, ("u1",), 3, 0)]
+    state.tasks.upsert(project.id, [(1, "changed")])
+    assert state.tasks.postpone(project.id, [1], 10) == {1: 1}
+    assert ids(state.tasks.claim(project.id, "c", 1, 60)) == [1]  # the image is another one: no need to wait
 
 
 def test_finish_sets_states_and_ends_leases(state, project):
@@ -123,7 +158,7 @@ def test_finish_sets_states_and_ends_leases(state, project):
     assert (counts.embedded, counts.failed, counts.pending) == (1, 1, 1)
     assert state.tasks.list(project.id, state="failed")[0].reason == "truncated\ufffdfile"
     assert state.tasks.retry_failed(project.id, [1, 2, 3]) == 1
-    assert state.tasks.claim(project.id, "b", 3, 60) == [(2, ("u2",), 0)]
+    assert state.tasks.claim(project.id, "b", 3, 60) == [Claim(2, ("u2",), 0, 0)]
 
 
 def test_a_result_for_an_image_that_changed_meanwhile_does_not_count(state, project):
@@ -131,7 +166,7 @@ def test_a_result_for_an_image_that_changed_meanwhile_does_not_count(state, proj
     state.tasks.claim(project.id, "slow", 2, 60)
     state.tasks.upsert(project.id, [(1, "changed")])
     state.tasks.finish(project.id, {1: "old", 2: "d2"}, {})
-    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, ("changed",), 0)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [Claim(1, ("changed",), 0, 0)]
     state.tasks.finish(project.id, {1: "new"}, {})
     assert state.tasks.counts(project.id).embedded == 2
 
@@ -142,7 +177,7 @@ def test_a_result_for_the_old_feature_version_does_not_count(state, project):
     state.tasks.claim(project.id, "slow", 2, 60)
     state.feature_sets.begin_plain(project.id, "other", version=2, over=1, at=2.0)
     state.tasks.finish(project.id, {1: "old"}, {})
-    assert state.tasks.claim(project.id, "next", 2, 60) == [(1, ("u1",), 0), (2, ("u2",), 0)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [Claim(1, ("u1",), 0, 0), Claim(2, ("u2",), 0, 0)]
 
 
 def test_removed_tasks_take_their_annotations_along(state, project):

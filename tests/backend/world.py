@@ -1,4 +1,4 @@
-"""A whole LabelQueue over fakes and a real SQLite file, with steps that tests share."""
+"""A whole LabelQueue over fakes and a real database (SQLite if not told otherwise), with steps that tests share."""
 
 from __future__ import annotations
 

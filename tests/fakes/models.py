@@ -12,11 +12,16 @@ from backend.core.domain import Backbone, Embedded, Failed
 from backend.core.training import TrainingOrder, TrainingState
 
 
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
 @dataclass
 class FakeEmbedder:
     """A vector per task from its id; images whose reference holds "broken" fail; `die_after` raises midway.
 
-    `shown` is what it was given by task.
+    `shown` is what it was given by task. `kills` says of a task whether it ends the worker; `silent` are tasks whose
+    images Label Studio does not hand out.
     """
 
     dims: int = 8
@@ -27,6 +32,9 @@ class FakeEmbedder:
     gap: float = 3.0  # from the origin to each cluster
     noise: float = 0.1
     meanwhile: Callable[[], object] | None = None  # what happens, once, after the fifth image
+    kills: Callable[[int], bool] = lambda task: False
+    killed: bool = False
+    silent: set[int] = field(default_factory=set)
 
     @property
     def backbone(self) -> Backbone:
@@ -46,6 +54,12 @@ class FakeEmbedder:
         for count, (task, refs) in enumerate(items):
             if self.die_after is not None and count >= self.die_after:
                 raise RuntimeError("killed")
+            self.killed = self.kills(task)
+            if self.killed:
+                raise Killed
+            if task in self.silent:
+                yield Failed(task, "no complete answer within 20 s", unanswered=True)
+                continue
             if count == 5 and self.meanwhile is not None:
                 happens, self.meanwhile = self.meanwhile, None
                 happens()

@@ -85,6 +85,8 @@ tasks = Table(
     Column("owner", String),  # who embeds it now
     Column("leased_until", Double),
     Column("claims", Integer, nullable=False, server_default=text("0")),  # since it last became pending
+    Column("deaths", Integer, nullable=False, server_default=text("0")),  # leases that ran out, since then
+    Column("unanswered", Integer, nullable=False, server_default=text("0")),  # fetches that only this image let fail
     Column("voided", Boolean, nullable=False, server_default=false()),  # became pending again under a lease
     Column("audit", Boolean),  # drawn for the audit; null: not decided yet
 )

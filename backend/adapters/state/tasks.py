@@ -15,13 +15,18 @@ from backend.adapters.state.pages import SHOWN, change_rows, columns, images, in
 from backend.adapters.state.tables import marks, projects, tasks
 from backend.adapters.state.values import among, chunks, clean
 from backend.core.audit import draw
-from backend.core.domain import Annotation, Counts, Deleted, Pages, RemoteTask, Task, TaskState
+from backend.core.domain import Annotation, Claim, Counts, Deleted, Pages, RemoteTask, Task, TaskState
+
+SINGLY = 2
+"""Workers that died over a shard after which its rest is claimed one by one."""
 
 _FREE: dict[str, Any] = {"owner": None, "leased_until": None}
 ANEW: dict[str, Any] = {
     **_FREE,
     "digest": "",
     "claims": 0,
+    "deaths": 0,
+    "unanswered": 0,
     # Whoever embeds it now works on what it was: that result must not count.
     "voided": or_(tasks.c.voided, tasks.c.owner.is_not(None)),
 }
@@ -70,24 +75,28 @@ class SqlTasks:
         with self._db.write(project) as connection:
             _remove(connection, project, ids)
 
-    def claim(
-        self, project: int, owner: str, limit: int, lease: float
-    ) -> builtins.list[tuple[int, tuple[str, ...], int]]:
-        """Lease up to `limit` pending tasks: (id, images, earlier claims). Two callers never share one.
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> builtins.list[Claim]:
+        """Lease up to `limit` pending tasks, or a single one that workers died over; two callers never share one.
 
-        Earlier claims are those since the task last became pending that ended without `finish`; see `release`.
+        A lease that ran out counts as a death, but of a whole shard it is not known which task it was. So a task with
+        `SINGLY` deaths is claimed alone from then on, after all others, the least suspected first: each further death
+        is its own.
         """
         now = self._db.now()
         free = or_(tasks.c.leased_until.is_(None), tasks.c.leased_until < now)
         pending = (tasks.c.project == project, tasks.c.state == "pending", tasks.c.image.is_not(None), free)
-        query = select(tasks.c.id, tasks.c.image, tasks.c.pages, tasks.c.claims)
-        query = query.where(*pending).order_by(tasks.c.id).limit(limit)
+        deaths = tasks.c.deaths + case((tasks.c.owner.is_not(None), 1), else_=0)
+        shown = (tasks.c.id, tasks.c.image, tasks.c.pages, tasks.c.claims)
+        found = select(*shown, deaths.label("deaths")).where(*pending)
+        company = found.where(deaths < SINGLY).order_by(tasks.c.id).limit(limit)
+        alone = found.where(deaths >= SINGLY).order_by(deaths, tasks.c.id).limit(1)
+        values = {"owner": owner, "leased_until": now + lease, "claims": tasks.c.claims + 1, "voided": False}
         with self._db.write() as connection:
-            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-            values = {"owner": owner, "leased_until": now + lease, "claims": tasks.c.claims + 1, "voided": False}
+            rows = connection.execute(company.with_for_update(skip_locked=True)).all()
+            rows = rows or connection.execute(alone.with_for_update(skip_locked=True)).all()
             for some in chunks([row.id for row in rows]):
-                connection.execute(_those(project, some).values(**values))
-        return [(row.id, refs_of(row.image, row.pages), row.claims) for row in rows]
+                connection.execute(_those(project, some).values(deaths=deaths, **values))
+        return [Claim(row.id, refs_of(row.image, row.pages), row.claims, row.deaths) for row in rows]
 
     def renew(self, project: int, owner: str, lease: float) -> None:
         """Prolong every lease of `owner`."""
@@ -96,15 +105,28 @@ class SqlTasks:
             connection.execute(update(tasks).where(*mine).values(leased_until=self._db.now() + lease))
 
     def release(self, project: int, owner: str) -> None:
-        """Give back what `owner` still holds.
-
-        Its claim then counts as one at most: earlier claims tell how many workers died over a task, and this one lives;
-        yet the task may be stored already, so the next claimant must look.
-        """
+        """Give back what `owner` still holds: nobody died. It may be stored already: its `claims` stay."""
         mine = (tasks.c.project == project, tasks.c.owner == owner)
-        values = {**_FREE, "claims": case((tasks.c.claims > 1, 1), else_=tasks.c.claims)}
         with self._db.write(project) as connection:
-            connection.execute(update(tasks).where(*mine).values(**values))
+            connection.execute(update(tasks).where(*mine).values(**_FREE))
+
+    def postpone(self, project: int, ids: Sequence[int], seconds: float) -> dict[int, int]:
+        """Give back tasks whose images were not handed out, for nobody to claim before `seconds` times 2 each time.
+
+        Returns how many times it has happened to each.
+        """
+        times: dict[int, int] = {}
+        with self._db.write(project) as connection:
+            for some in chunks(sorted(ids)):
+                query = select(tasks.c.id, tasks.c.unanswered + 1).where(tasks.c.project == project)
+                for task, count in connection.execute(query.where(among(tasks.c.id, some))):
+                    times[task] = count
+            for count in set(times.values()):
+                values = {"owner": None, "unanswered": count}
+                values["leased_until"] = self._db.now() + seconds * 2 ** (count - 1)
+                for some in chunks([task for task in times if times[task] == count]):
+                    connection.execute(_those(project, some).where(~tasks.c.voided).values(**values))
+        return times
 
     def finish(
         self,
@@ -133,6 +155,8 @@ class SqlTasks:
             "reason": bindparam("why"),
             "digest": case((bindparam("sum") == "", tasks.c.digest), else_=bindparam("sum")),
             "claims": 0,
+            "deaths": 0,
+            "unanswered": 0,
             **_FREE,
         }
         live = select(projects.c.features_version).where(projects.c.id == project)

@@ -17,7 +17,7 @@ from backend.core.domain.rankings import (
     Ranking,
 )
 from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
-from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Counts, Deleted, Pages, Task, TaskState
+from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Claim, Counts, Deleted, Pages, Task, TaskState
 from backend.core.domain.work import JobView, WorkerView
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "READING",
     "Annotation",
     "Backbone",
+    "Claim",
     "Counts",
     "Deleted",
     "Embedded",

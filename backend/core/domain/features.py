@@ -53,7 +53,11 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """One task that could not be embedded, with the reason in words."""
+    """One task that could not be embedded, with the reason in words.
+
+    `unanswered`: Label Studio did not hand out an image of it, which may be no fault of the image.
+    """
 
     task_id: int
     reason: str
+    unanswered: bool = False

@@ -76,6 +76,16 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A task leased to one worker. `claims`: earlier ones that ended without a result; `deaths`: their workers'."""
+
+    id: int
+    refs: tuple[str, ...]  # of its images
+    claims: int
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Tasks of a project by state; `labels` counts tasks by class, `annotated` those that taught us nothing."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from backend.core.domain import Annotation, Counts, Deleted, Pages, RemoteTask, Task, TaskState
+from backend.core.domain import Annotation, Claim, Counts, Deleted, Pages, RemoteTask, Task, TaskState
 
 
 class Tasks(Protocol):
@@ -24,8 +24,8 @@ class Tasks(Protocol):
         ...
 
     def remove(self, project: int, ids: Sequence[int]) -> None: ...
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[tuple[int, tuple[str, ...], int]]:
-        """Lease up to `limit` pending tasks: (id, images, earlier claims), by id. Two callers never share one."""
+    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[Claim]:
+        """Lease up to `limit` pending tasks, or a single one that workers died over; two callers never share one."""
         ...
 
     def renew(self, project: int, owner: str, lease: float) -> None:
@@ -33,7 +33,14 @@ class Tasks(Protocol):
         ...
 
     def release(self, project: int, owner: str) -> None:
-        """Give back what `owner` still holds."""
+        """Give back what `owner` still holds: nobody died."""
+        ...
+
+    def postpone(self, project: int, ids: Sequence[int], seconds: float) -> dict[int, int]:
+        """Give back tasks whose images were not handed out, for nobody to claim before `seconds` times 2 each time.
+
+        Returns how many times it has happened to each.
+        """
         ...
 
     def finish(
