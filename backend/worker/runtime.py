@@ -114,11 +114,11 @@ class QueueWorker(SimpleWorker):
             log.error("job failed", error=one_line(error), exc_info=exc_info)
 
     def handle_job_failure(
-        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "", **more: Any
+        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "", execution: Any = None
     ) -> None:
         """RQ's bookkeeping, without the stack trace: it may hold what must not lie in Redis, and is in the log."""
         error = one_line(self._error) if self._error else ""
-        super().handle_job_failure(job, queue, started_job_registry, error, **more)
+        super().handle_job_failure(job, queue, started_job_registry, error, execution)
 
     def reorder_queues(self, reference_queue: Queue) -> None:
         """Urgent jobs go first; the other queues take turns, so that looks at many projects cannot starve embedding."""
