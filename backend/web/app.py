@@ -24,7 +24,8 @@ def create_app(services: Services, settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 2**20
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.before_request(_begin)
-    app.before_request(Guard(services, settings).check)
+    app.extensions["guard"] = guard = Guard(services, settings)
+    app.before_request(guard.check)
     app.after_request(_finish)
     errors.handle(app)
     app.register_blueprint(protocol.blueprint(services))

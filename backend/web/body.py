@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import UnsupportedMediaType
 
 from backend.core.errors import UserError
+from backend.core.json_text import parse
 
 LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 
 
 def json_object() -> dict[str, Any]:
     """The body as an object, whatever its content type says."""
-    try:
-        body = json.loads(request.get_data(cache=True))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the body is no JSON: {type(error).__name__}") from error
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
+    body = parse(request.get_data(cache=True), "the body")
     if not isinstance(body, dict):
         raise UserError("the body must be a JSON object")
     return body
