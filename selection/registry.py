@@ -75,7 +75,7 @@ def entry(name: str) -> Entry:
     return _entries[name]
 
 
-def create(name: str, **params: Any) -> Selector:
+def create(name: str, /, **params: Any) -> Selector:
     """Make a selector from JSON-able parameters; unknown or badly typed ones raise `BadParameter`."""
     found = entry(name)
     fields = {f.name for f in dataclasses.fields(found.cls) if f.init}

@@ -104,7 +104,7 @@ class Guard:
 
 
 def _is_ours(blueprint: str | None) -> bool:
-    return blueprint in ("api", "page")
+    return blueprint in ("api", "openapi", "page")
 
 
 def _is_nudge() -> bool:

@@ -1,4 +1,4 @@
-"""A whole LabelQueue over fakes and a real SQLite file, with steps that tests share."""
+"""A whole LabelQueue over fakes and a real database, with steps that tests share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class World:
     """`services` is what use cases take; the fakes are at hand."""
 
     folder: Path
+    database: str = ""  # address; "": SQLite in the folder
     ls: FakeLabelStudio = field(default_factory=FakeLabelStudio)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     clock: FixedClock = field(default_factory=FixedClock)
@@ -33,7 +34,7 @@ class World:
     options: Options = field(default_factory=lambda: Options(shard_size=8, chunk_size=4))
 
     def __post_init__(self) -> None:
-        self.state = open_state(f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
+        self.state = open_state(self.database or f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
         self.services = Services(
             self.state.projects,
             self.state.tasks,
