@@ -11,6 +11,7 @@ from typing import Any
 from backend.core.errors import UserError
 
 DEEPEST = 100  # levels of lists and objects; label configs, tasks and regions of Label Studio have about ten
+_NESTING = (list, dict)
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair: two of them make a character, one alone none
 
 
@@ -52,9 +53,9 @@ def _shallow(value: Any) -> bool:
         level = [
             child
             for item in level
-            if isinstance(item, list | dict)
+            if isinstance(item, _NESTING)
             for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, list | dict)
+            if isinstance(child, _NESTING)
         ]
         if not level:
             return True

@@ -20,7 +20,7 @@ from backend.web.describe import LARGEST_ID
 from tests.backend.requests import settings
 from tests.backend.world import KEY, LS_ID, World
 
-EXAMPLES = 25  # for each route, valid and invalid: about 1,200 requests
+EXAMPLES = 20  # for each route, valid and invalid
 CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,
@@ -108,6 +108,8 @@ def fuzz(operation, mode, secret, seen):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_no_request_breaks_a_route(app, world, mode, subtests):
+    if mode is GenerationMode.NEGATIVE and world.database:
+        return  # what is wrong is refused before any database
     secret = {SECRET_HEADER: world.services.projects.secret("webhook")}
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     seen = Counter()
