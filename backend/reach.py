@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import urllib.error
 import urllib.request
 
 from backend.adapters.tls import tls_trouble
+from backend.core.json_text import parse
 from backend.core.register import TITLE
 
 
@@ -15,7 +15,7 @@ def reach(url: str, timeout: float = 3.0) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=timeout) as answer:
-            said = json.loads(answer.read(10_000))
+            said = parse(answer.read(10_000), "its answer")
     except urllib.error.HTTPError as error:
         return f"it answers {error.code}"
     except (OSError, ValueError) as error:

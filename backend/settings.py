@@ -85,7 +85,10 @@ class Settings(BaseSettings):
     basic_auth_user: str = _setting("User name asked of Label Studio and of API callers; empty: no check", "")
     basic_auth_pass: SecretStr | None = _setting("Password to BASIC_AUTH_USER", None)
     threads: int = _setting("Threads of the web process", 8, ge=1, le=256)
-    max_body_mb: int = _setting("Largest request body taken, MB", 64, ge=1, le=1024)
+    max_body_mb: int = _setting(
+        "Largest request body taken from who shows a password or our secret, MB", 64, ge=1, le=1024
+    )
+    request_seconds: float = _setting("Seconds within which a request must be in, and its answer fetched", 20.0, gt=0)
     workers: int = _setting("Worker processes that `labelqueue up` starts", 1, ge=0, le=64)
     backbone: str = _setting(
         "timm model name or checkpoint path; empty: EfficientNet-Lite0, its weights come with the program", ""

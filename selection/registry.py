@@ -102,7 +102,7 @@ def has(selector: Selector, tag: str) -> bool:
     return bool(found.inner) and all(has(create(getattr(selector, field)), tag) for field in found.inner)
 
 
-def create(name: str, **params: Any) -> Selector:
+def create(name: str, /, **params: Any) -> Selector:
     """Make a selector from JSON-able parameters; unknown or badly typed ones raise `BadParameter`."""
     found = entry(name)
     fields = {f.name for f in dataclasses.fields(found.cls) if f.init}

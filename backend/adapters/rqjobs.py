@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 
 from backend.core.domain import JobView, WorkerView
 from backend.core.errors import QueueDown
+from backend.core.json_text import parse
 
 PREFIX = "labelqueue:"
 URGENT, PLAIN, EMBED = "labelqueue-urgent", "labelqueue", "labelqueue-embed"
@@ -164,7 +165,7 @@ class RqJobs:
             raw = self._take([lock, taken, at("events")], [token, TAKE_SECONDS, limit])
         done = "0"
         try:
-            yield [json.loads(item) for item in raw]
+            yield [parse(item, "an event") for item in raw]
             done = "1"
         finally:
             with self.answering():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from backend.core.errors import BadSetting
+from backend.core.json_text import BadJson, parse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,8 +76,8 @@ def parse_params(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise BadSetting(f"--param {pair!r} is not of the form KEY=VALUE")
         try:
-            out[key.strip()] = json.loads(value)
-        except ValueError:
+            out[key.strip()] = parse(value, key)
+        except BadJson:
             out[key.strip()] = value
     return out
 

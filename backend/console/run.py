@@ -48,19 +48,14 @@ def serve(host: Host = None, port: Port = None) -> None:
 
     Example: HOST=0.0.0.0 BASIC_AUTH_USER=ls BASIC_AUTH_PASS=... labelqueue serve
     """
-    from backend import logs
+    from backend import logs, wiring
+    from backend.web import create_app
     from backend.web.serve import serve as run
 
     made = base.settings(host=host, port=port)
     logs.configure(made, process="web")
 
-    def make():  # type: ignore[no-untyped-def]  # Flask is imported in the serving process only
-        from backend import wiring
-        from backend.web import create_app
-
-        return create_app(wiring.services(made), made)
-
-    run(make, made, after_fork=lambda: logs.configure(made, process="web"))
+    run(lambda: create_app(wiring.services(made), made), made)
 
 
 def worker(

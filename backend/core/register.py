@@ -9,6 +9,7 @@ from typing import Any
 from backend.core import strategy, tuning
 from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
+from backend.core.json_text import BadJson, parse
 from backend.core.services import Services
 from backend.core.tuning import SETTINGS
 
@@ -84,9 +85,9 @@ def parse_extra(extra_params: Any) -> dict[str, Any]:
         if not extra_params.strip():
             return {}
         try:
-            extra_params = json.loads(extra_params)
-        except ValueError as error:
-            raise BadSetting(f'extra params are no JSON ({error}); write e.g. {{"strategy": "typiclust"}}') from error
+            extra_params = parse(extra_params, "the text of extra params")
+        except BadJson as error:
+            raise BadSetting(f'{error}; write e.g. {{"strategy": "typiclust"}}') from error
     if extra_params is None:
         return {}
     if not isinstance(extra_params, Mapping):

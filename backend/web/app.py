@@ -7,10 +7,11 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
+from werkzeug.routing import IntegerConverter
 
 from backend.core.services import Services
 from backend.settings import Settings
-from backend.web import api, errors, page, protocol
+from backend.web import api, errors, openapi, page, protocol
 from backend.web.guard import Guard
 
 log = structlog.get_logger()
@@ -24,13 +25,22 @@ def create_app(services: Services, settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 2**20
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.before_request(_begin)
-    app.before_request(Guard(services, settings).check)
+    app.extensions["guard"] = guard = Guard(services, settings)
+    app.before_request(guard.check)
     app.after_request(_finish)
     errors.handle(app)
+    app.url_map.converters["project"] = _ProjectNumber
     app.register_blueprint(protocol.blueprint(services))
     app.register_blueprint(api.blueprint(services))
+    app.register_blueprint(openapi.blueprint())
     app.register_blueprint(page.blueprint(services, settings))
     return app
+
+
+class _ProjectNumber(IntegerConverter):
+    """Label Studio's number of a project; longer ones are no numbers: Python reads none of thousands of digits."""
+
+    regex = r"[0-9]{1,10}"
 
 
 def _begin() -> None:

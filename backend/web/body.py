@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import UnsupportedMediaType
 
 from backend.core.errors import UserError
+from backend.core.json_text import parse
+from backend.web.describe import LARGEST_ID
 
-LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 
-
-def json_object() -> dict[str, Any]:
-    """The body as an object, whatever its content type says."""
-    try:
-        body = json.loads(request.get_data(cache=True))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the body is no JSON: {type(error).__name__}") from error
+def json_object(*known: str) -> dict[str, Any]:
+    """The body as an object, whatever its content type says; with names, no others may stand in it."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
+    body = parse(request.get_data(cache=True), "the body")
     if not isinstance(body, dict):
         raise UserError("the body must be a JSON object")
+    unknown = sorted(set(body) - set(known)) if known else []
+    if unknown:
+        raise UserError(f"unknown {', '.join(unknown)[:100]} in the body; known: {', '.join(known)}")
     return body
 
 
 def text(body: dict[str, Any], key: str, *, longest: int) -> str:
     """A text under `key`; missing counts as empty."""
-    value = body.get(key) or ""
+    value = body.get(key)
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise UserError(f"{key} must be a text")
     if len(value) > longest:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from functools import cached_property
 from urllib.parse import urlsplit
 
 from flask import Response, request
+from werkzeug.wrappers import Request
 
 from backend.core.errors import UserError
 from backend.core.services import Services
 from backend.core.sync import SECRET_HEADER
 from backend.settings import Settings
+from backend.web import limits
 from backend.web.body import json_object
 from backend.web.errors import answer
 
@@ -28,30 +29,44 @@ class Guard:
     """`check` runs before every request and returns an answer only to those who may not pass."""
 
     def __init__(self, services: Services, settings: Settings) -> None:
-        self._services, self._settings = services, settings
+        self._settings = settings
         self._expected = settings.basic_auth
         self._own_hosts = {urlsplit(settings.public_url).hostname, settings.host, "localhost"}
+        self._secret = services.projects.secret("webhook")
 
-    @cached_property
-    def _secret(self) -> str:
-        return self._services.projects.secret("webhook")
+    def most_bytes(self, asked: Request) -> int:
+        """The largest body that this caller may send, by the headers; also asked by the server, before the body."""
+        signed = self._signed(asked) or (asked.path == "/webhook" and self._knows_secret(asked))
+        path = asked.path if self._expected is None else ""  # who has no password will be refused anyway
+        return limits.most_bytes(path, signed=signed, max_body_mb=self._settings.max_body_mb)
 
     def check(self) -> Response | None:
+        """Nothing of a body is read before this has passed, but for a bare "Start Training" (see `_webhook`)."""
+        return self._refused() or self._too_large()
+
+    def _too_large(self) -> Response | None:
+        request.max_content_length = most = self.most_bytes(request)
+        if (request.content_length or 0) <= most:
+            return None
+        cure = "" if most == self._settings.max_body_mb * limits.MB else " from a caller without password or secret"
+        return answer(413, f"the body has {request.content_length:,} bytes; at most {most:,} are taken here{cure}")
+
+    def _refused(self) -> Response | None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not self._same_origin():
             return answer(403, "requests from other web sites are refused")
         if request.path == "/webhook":
             return self._webhook()
         if request.endpoint == "protocol.health":
-            refused = self._expected is not None and request.authorization is not None and not self._signed()
+            refused = self._expected is not None and request.authorization is not None and not self._signed(request)
             return answer(401, "wrong user or password", headers=ASK) if refused else None
         if self._expected is not None:
-            return None if self._signed() else answer(401, "user and password are needed", headers=ASK)
+            return None if self._signed(request) else answer(401, "user and password are needed", headers=ASK)
         if _is_ours(request.blueprint) and not self._own_host():
             return answer(403, f"host {request.host} is not ours; call {self._settings.public_url}")
         return None
 
-    def _signed(self) -> bool:
-        given = request.authorization
+    def _signed(self, asked: Request) -> bool:
+        given = asked.authorization
         if self._expected is None or given is None or given.type != "basic":
             return False
         user, password = self._expected
@@ -60,13 +75,19 @@ class Guard:
 
     def _webhook(self) -> Response | None:
         """Our secret, or basic auth; a bare "Start Training" only where nobody but this machine can call."""
-        if _same(request.headers.get(SECRET_HEADER, ""), self._secret) or self._signed():
+        if self._knows_secret(request) or self._signed(request):
             return None
-        if self._expected is None and self._settings.loopback and _is_nudge():
-            return None
+        if self._expected is None and self._settings.loopback:
+            return self._too_large() or (None if _is_nudge() else self._unknown())
+        return self._unknown()
+
+    def _unknown(self) -> Response:
         return answer(
             401, f"the webhook needs the header {SECRET_HEADER}; LabelQueue sets it within minutes, or: connect again"
         )
+
+    def _knows_secret(self, asked: Request) -> bool:
+        return _same(asked.headers.get(SECRET_HEADER, ""), self._secret)
 
     def _same_origin(self) -> bool:
         """Browsers name the page that sends a request; programs name none."""
@@ -83,7 +104,7 @@ class Guard:
 
 
 def _is_ours(blueprint: str | None) -> bool:
-    return blueprint in ("api", "page")
+    return blueprint in ("api", "openapi", "page")
 
 
 def _is_nudge() -> bool:

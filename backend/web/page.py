@@ -16,6 +16,7 @@ from backend.core.errors import QueueDown
 from backend.core.services import Services
 from backend.core.status import ProjectStatus, status
 from backend.settings import Settings
+from backend.web.describe import describe
 
 STYLE = Path(__file__).parent / "templates" / "page.css"
 
@@ -25,7 +26,9 @@ def blueprint(services: Services, settings: Settings) -> Blueprint:
     made.add_app_template_filter(wording.duration, "age")
 
     @made.get("/")
+    @describe(None)
     def page() -> ResponseReturnValue:
+        """The status page, for people."""
         shown: list[ProjectStatus] = []
         down = False
         projects = services.projects.all()

@@ -19,34 +19,56 @@ from backend.core.predict import predict
 from backend.core.register import TITLE, register
 from backend.core.services import Services
 from backend.web.body import integer, json_object, text
+from backend.web.describe import ANY, ID, NULL, STRING, describe, either, many, shape
 
 SCHEMA_LIMIT = 2_000_000  # characters of a label config
 PARAMS_LIMIT = 100_000  # characters of extra params
 PROJECT = re.compile(r"\d{1,9}(\.\d{1,15})?", re.ASCII)
+
+KEY = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,15})?$"}
+SETUP = shape(
+    ("schema", "extra_params"),
+    open=True,
+    project=KEY,
+    schema=either({"type": "string", "maxLength": SCHEMA_LIMIT}, NULL),
+    extra_params=either(ANY, {"type": "string", "maxLength": PARAMS_LIMIT}, NULL),
+)
+PREDICT = shape(open=True, project=KEY, tasks=many(shape(open=True, id=ID)))
+PREDICTED = shape(results=many(shape(result=many(ANY), score={"type": "number"}, model_version=STRING)))
+EVENT = {"type": "object", "properties": {"action": {}, "project": {}, "annotation": {}, "task": {}}}
 
 
 def blueprint(services: Services) -> Blueprint:
     made = Blueprint("protocol", __name__)
 
     @made.get("/health")
+    @describe(shape(status=STRING, model_class=STRING))
     def health() -> ResponseReturnValue:
+        """Whether we are up."""
         return jsonify({"status": "UP", "model_class": TITLE})
 
     @made.get("/versions")
+    @describe(shape(versions=many(STRING)))
     def versions() -> ResponseReturnValue:
         """Label Studio asks without saying for which project, so that only our name can be told."""
         return jsonify({"versions": [TITLE]})
 
     @made.post("/setup")
+    @describe(shape(model_version=STRING), body=SETUP)
     def setup() -> ResponseReturnValue:
-        """`hostname` and `access_token` of the body are never used: whoever reaches this port could send them."""
+        """Label Studio's project says hello.
+
+        `hostname` and `access_token` of the body are never used: whoever reaches this port could send them.
+        """
         body = json_object()
         schema = text(body, "schema", longest=SCHEMA_LIMIT)
         version = register(services, _project(body), schema, _extra_params(body))
         return jsonify({"model_version": version})
 
     @made.post("/predict")
+    @describe(PREDICTED, body=PREDICT)
     def predictions() -> ResponseReturnValue:
+        """The stored guess for each task, in order."""
         body = json_object()
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
@@ -55,6 +77,7 @@ def blueprint(services: Services) -> Blueprint:
         return jsonify({"results": predict(services, _project(body), ids)})
 
     @made.post("/webhook")
+    @describe(shape(status=STRING), status=202, body=EVENT)
     def webhook() -> ResponseReturnValue:
         """Only takes the event in; a worker acts on it."""
         events.receive(services, json_object())

@@ -1,78 +1,53 @@
-"""Serve the application with gunicorn: one process with threads, nothing loaded before its fork."""
+"""Serve the application with waitress: one process; a connection costs a thread only once its request is all there."""
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
-from typing import Any
 
-import gunicorn.app.base
-import gunicorn.glogging
+import structlog
 from flask import Flask
 
 from backend.core.errors import UserError
 from backend.settings import Settings
+from backend.web.connections import Server
+
+log = structlog.get_logger()
+
+BACKLOG = 1024  # connections that the kernel keeps for us
 
 
-def serve(make: Callable[[], Flask], settings: Settings, *, after_fork: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT. `make` runs in the serving process: connections must not cross a fork.
+def serve(make: Callable[[], Flask], settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first. `make` is called once the port is ours.
 
     Raises `BadSetting` for a bind beyond loopback without a password, `UserError` for a port in use.
     """
     settings.check_bind()
-    check_port(settings.host, settings.port)
-    _Server(make, settings, after_fork).run()
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread
+    with _listen(settings.host, settings.port) as listener:
+        server = Server(make(), listener, threads=settings.threads, seconds=settings.request_seconds)
+        log.info("listening", host=settings.host, port=settings.port)
+        server.run()
 
 
 def check_port(host: str, port: int) -> None:
     """Raise `UserError` unless the port can be bound now (0: any)."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host.strip("[]"), port))
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise UserError(
-                f"cannot listen at {host}:{port} ({why}); stop what listens there, or set PORT to a free port"
-            ) from error
+    _listen(host, port).close()
 
 
-class _Logger(gunicorn.glogging.Logger):  # type: ignore[misc]
-    """gunicorn's messages through our log; requests are logged by the application."""
-
-    def setup(self, cfg: Any) -> None:
-        self.cfg = cfg
-        self.error_log.handlers.clear()
-        self.error_log.propagate = True
-
-    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        return None
-
-
-class _Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
-    def __init__(self, make: Callable[[], Flask], settings: Settings, after_fork: Callable[[], None]) -> None:
-        self._make, self._settings, self._after_fork = make, settings, after_fork
-        super().__init__()
-
-    def load_config(self) -> None:
-        host = self._settings.host
-        values: dict[str, Any] = {
-            "bind": f"[{host.strip('[]')}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}",
-            "workers": 1,
-            "worker_class": "gthread",
-            "threads": self._settings.threads,
-            "preload_app": False,
-            "timeout": 60,
-            "graceful_timeout": 10,
-            "keepalive": 5,
-            "control_socket_disable": True,
-            "logger_class": _Logger,
-            "post_fork": lambda _arbiter, _worker: self._after_fork(),  # gunicorn counts the parameters
-        }
-        for name, value in values.items():
-            if name in self.cfg.settings:  # the control socket came with gunicorn 25
-                self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        return self._make()
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; `::` means every address of this machine, IPv4 included."""
+    six = ":" in host
+    try:
+        return socket.create_server(
+            (host.strip("[]"), port),
+            family=socket.AF_INET6 if six else socket.AF_INET,
+            backlog=BACKLOG,
+            dualstack_ipv6=host.strip("[]") == "::" and socket.has_dualstack_ipv6(),
+        )
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UserError(
+            f"cannot listen at {host}:{port} ({why}); stop what listens there, or set PORT to a free port"
+        ) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 
 import pytest
@@ -13,11 +15,13 @@ from backend.web import create_app
 from tests.backend.requests import BASIC, CREATED, SETUP, START, settings
 from tests.backend.world import KEY, LS_ID, World
 
+LOCKED = {"basic_auth_user": "ls", "basic_auth_pass": "pw"}
+
 
 @pytest.fixture
 def locked(tmp_path):
     made = World(tmp_path, options=Options(basic_auth=("ls", "pw")))
-    return create_app(made.services, settings(tmp_path, basic_auth_user="ls", basic_auth_pass="pw")).test_client()
+    return create_app(made.services, settings(tmp_path, **LOCKED)).test_client()
 
 
 @pytest.fixture
@@ -82,11 +86,58 @@ def test_predict_refuses_what_are_no_tasks(client, world, tasks):
 
 
 def test_huge_bodies_and_label_configs_are_refused(world, tmp_path):
-    client = create_app(world.services, settings(tmp_path, max_body_mb=12)).test_client()
-    config = client.post("/setup", json=SETUP | {"schema": "x" * 10_000_000})
+    client = create_app(world.services, settings(tmp_path, max_body_mb=12, **LOCKED)).test_client()
+    config = client.post("/setup", json=SETUP | {"schema": "x" * 10_000_000}, headers=BASIC)
     assert config.status_code == 400 and "schema" in config.json["error"]
-    body = client.post("/setup", json=SETUP | {"schema": "x" * 13_000_000})
+    body = client.post("/setup", json=SETUP | {"schema": "x" * 13_000_000}, headers=BASIC)
     assert body.status_code == 413 and body.json["error"]
+    assert world.services.projects.all() == []
+
+
+@pytest.mark.parametrize(("path", "most"), [("/webhook", 1), ("/setup", 4), ("/predict", 16), ("/api/projects", 1)])
+def test_a_stranger_may_send_what_label_studio_sends_and_no_more(client, world, path, most):
+    """(10-A4) Nothing of an unsigned 63 MB webhook is parsed."""
+    world.connect(2)
+    padding = " " * (most * 2**20)
+    refused = client.post(path, data="{}" + padding, content_type="application/json")
+    assert refused.status_code == 413 and f"{most * 2**20:,}" in refused.json["error"]
+    assert client.post(path, data=padding[:-2] + "{}", content_type="application/json").status_code != 413
+
+
+def test_who_shows_the_secret_or_the_password_may_send_more(client, locked, secret):
+    """(10-A4)"""
+    body = json.dumps(START | {"padding": " " * 2**21})
+    assert client.post("/webhook", data=body, headers=secret).status_code == 202
+    assert locked.post("/webhook", data=body, headers=BASIC).status_code == 202
+    assert locked.post("/webhook", data=body).status_code == 401
+
+
+class _Unread(io.BytesIO):
+    """A body that nobody may look at."""
+
+    def read(self, *arguments):
+        raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize("path", ["/webhook", "/setup", "/predict", "/api/projects/5/strategy"])
+def test_no_body_is_read_before_its_sender_is_known(locked, path):
+    """(10-A4)"""
+    answer = locked.open(path, method="POST", input_stream=_Unread(), content_length=100)
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/webhook", "/setup", "/predict"])
+def test_a_packed_body_is_refused_in_words(client, secret, path):
+    """(10-A4)"""
+    answer = client.post(path, data=gzip.compress(b"{}"), headers=secret | {"Content-Encoding": "gzip"})
+    assert answer.status_code == 415 and "Content-Encoding" in answer.json["error"]
+
+
+@pytest.mark.parametrize("extra", ["[" * 90_000, '{"params":' * 200 + "1" + "}" * 200, '{"batch_size": NaN}'])
+def test_extra_params_that_are_no_json_are_a_400(client, world, extra):
+    """(10-A4) 90,000 brackets in extra_params gave 500."""
+    answer = client.post("/setup", json=SETUP | {"extra_params": extra})
+    assert answer.status_code == 400 and "extra params" in answer.json["error"]
     assert world.services.projects.all() == []
 
 

@@ -41,6 +41,39 @@ def test_the_strategy_is_switched_or_stays(client, world):
     assert world.project.strategy.name == "random"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    [
+        ("put", "/strategy", {"name": "margin", "params": {"name": "x"}}, "margin has no parameter name"),
+        ("put", "/strategy", {"name": "margin", "params": {"self": "x"}}, "margin has no parameter self"),
+        ("put", "/strategy", {"name": None}, '{"name": "margin"'),
+        ("put", "/strategy", {"params": {}}, '{"name": "margin"'),
+        ("put", "/strategy", {"name": "margin", "params": []}, '{"name": "margin"'),
+        ("put", "/strategy", {"name": "margin", "parms": {}}, "unknown parms in the body; known: name, params"),
+        ("post", "/tasks/retry", {"id": [1]}, "unknown id in the body; known: ids"),
+        ("post", "/renewal", {"action": ["start"]}, "the action must be"),
+        ("post", "/renewal", {"action": "start", "method": {}}, "method must be one of"),
+        ("get", "/queue?limt=3", None, "unknown parameter limt; known: limit"),
+        ("get", "/settings?x=1", None, "unknown parameter x; known: none"),
+        ("get", "/tasks?state=failed&state=odd&limit=²", None, "limit must be a whole number"),
+    ],
+)
+def test_what_is_said_wrongly_is_a_400_in_words(client, world, method, path, body, told):
+    """(10-A5)"""
+    world.connect(3)
+    answer = client.open(f"/api/projects/{LS_ID}{path}", method=method.upper(), json=body)
+    assert answer.status_code == 400 and told in answer.json["error"]
+    assert world.project.strategy.name == "auto"
+
+
+@pytest.mark.parametrize("number", ["0", "2147483648", "9999999999", "9" * 20, "9" * 5_000])
+def test_a_number_out_of_range_is_no_project(client, number):
+    """(10-A5)"""
+    for method, path in (("GET", ""), ("PUT", "/settings"), ("POST", "/renewal")):
+        answer = client.open(f"/api/projects/{number}{path}", method=method, json={})
+        assert answer.status_code == 404 and answer.json["error"]
+
+
 def test_failed_tasks_are_listed_and_retried(client, world):
     world.connect(3)
     world.services.tasks.finish(world.project.id, {}, {1: "truncated", 2: "no image"})

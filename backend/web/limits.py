@@ -1,0 +1,23 @@
+"""How large a request's body may be, known from its headers alone: nothing is kept or parsed for a stranger.
+
+"Signed" is a request with the password or the webhook's secret: it may be as large as MAX_BODY_MB says. On loopback
+without BASIC_AUTH_USER any local program may call; what Label Studio itself sends has room:
+
+- /webhook: only START_TRAINING comes without the secret. It holds the project, with its label config twice (as text and
+  parsed): 1 MB is enough for about 5,000 classes. Events carry the secret.
+- /setup: the label config, at most `protocol.SCHEMA_LIMIT` characters, and extra params. 4 MB.
+- /predict: the tasks picked in the Data Manager, with data and annotations, 1 to 2 kB each. 16 MB: 8,000 or more.
+- our own API: settings, or at most 10,000 task ids. 1 MB.
+"""
+
+from __future__ import annotations
+
+MB = 2**20
+UNSIGNED = {"/setup": 4 * MB, "/predict": 16 * MB}
+ELSEWHERE = MB
+
+
+def most_bytes(path: str, *, signed: bool, max_body_mb: int) -> int:
+    """The largest body, in bytes, that is taken at `path`."""
+    most = max_body_mb * MB
+    return most if signed else min(most, UNSIGNED.get(path, ELSEWHERE))
