@@ -7,9 +7,8 @@ from typing import Any
 
 from flask import request
 
+from backend.core.domain import LARGEST_ID
 from backend.core.errors import UserError
-
-LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 
 
 def json_object() -> dict[str, Any]:

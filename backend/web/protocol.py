@@ -10,11 +10,13 @@ import re
 from typing import Any
 
 import structlog
-from flask import Blueprint, jsonify
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from backend.core import events
+from backend.core.domain import ls_id_of
 from backend.core.errors import UserError
+from backend.core.ourselves import proof
 from backend.core.predict import predict
 from backend.core.register import TITLE, register
 from backend.core.services import Services
@@ -22,15 +24,19 @@ from backend.web.body import integer, json_object, text
 
 SCHEMA_LIMIT = 2_000_000  # characters of a label config
 PARAMS_LIMIT = 100_000  # characters of extra params
-PROJECT = re.compile(r"\d{1,9}(\.\d{1,15})?", re.ASCII)
+CHALLENGE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def blueprint(services: Services) -> Blueprint:
     made = Blueprint("protocol", __name__)
+    secret = services.projects.secret("instance")
 
     @made.get("/health")
     def health() -> ResponseReturnValue:
-        return jsonify({"status": "UP", "model_class": TITLE})
+        """To a challenge, also the proof that we are the installation that knows the answer: see `core.ourselves`."""
+        challenge = request.args.get("challenge", "")
+        proven = {"proof": proof(secret, challenge)} if CHALLENGE.fullmatch(challenge) else {}
+        return jsonify({"status": "UP", "model_class": TITLE} | proven)
 
     @made.get("/versions")
     def versions() -> ResponseReturnValue:
@@ -66,9 +72,10 @@ def blueprint(services: Services) -> Blueprint:
 def _project(body: dict[str, Any]) -> str:
     """The project as "<id>.<created>"."""
     key = text(body, "project", longest=40)
-    if not PROJECT.fullmatch(key):
+    ls_id = ls_id_of(key)
+    if ls_id is None:
         raise UserError("project must be of the form <id>.<created>")
-    structlog.contextvars.bind_contextvars(ls_project=key.split(".")[0])
+    structlog.contextvars.bind_contextvars(ls_project=ls_id)
     return key
 
 

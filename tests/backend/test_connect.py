@@ -7,8 +7,9 @@ import pytest
 from backend.core.connect import connect, disconnect
 from backend.core.domain import LabelConfig
 from backend.core.errors import LabelStudioRefused, QueueDown, UnknownProject, UserError
+from backend.core.ourselves import SECRET_HEADER
 from backend.core.services import Options
-from backend.core.sync import SECRET_HEADER, reconcile
+from backend.core.sync import reconcile
 from tests.backend.world import LS_ID, World
 
 URL = "http://labelqueue:9090"

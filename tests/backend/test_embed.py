@@ -6,15 +6,15 @@ import pytest
 
 from backend.core import embed, sync
 from backend.core.domain import RemoteTask
-from backend.core.register import register
-from tests.backend.world import KEY, LS_ID, World
-from tests.fakes import LABEL_CONFIG
+from backend.core.enroll import enroll
+from tests.backend.world import LS_ID, World
+from tests.fakes import CONFIG
 
 
 def test_all_tasks_are_embedded_and_a_broken_image_is_listed_with_its_reason(world: World) -> None:
     world.ls.add_project(LS_ID, 20)
     world.ls.put(LS_ID, [RemoteTask(7, "broken.png", (), 10.0), RemoteTask(9, None, (), 10.0)])
-    register(world.services, KEY, LABEL_CONFIG)
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     sync.reconcile(world.services, world.project.id, full=True)
     world.embed_all()
     counts = world.services.tasks.counts(world.project.id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from backend.core.domain import LabelConfig, Strategy
-from backend.core.errors import BadSetting, UnknownProject
+from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 from tests.backend.conftest import CONFIG
 
 
@@ -48,10 +48,29 @@ def test_a_key_is_completed_and_never_shortened(state):
     assert add(state, "7").key == "7.55"
 
 
-def test_a_reused_label_studio_id_starts_a_fresh_project(state, project):
+def test_a_project_created_at_another_time_is_refused_and_changes_nothing(state, project):
+    """(10-A1) Only `replace` drops a project."""
     state.tasks.upsert(project.id, [(1, "a")])
-    fresh = add(state, "7.2")
-    assert fresh.id != project.id
+    with pytest.raises(AnotherProject, match=r"7\.1 here and 7\.2 in Label Studio"):
+        add(state, "7.2", "Zoo")
+    assert state.projects.all() == [project] and state.tasks.counts(project.id).tasks == 1
+
+
+def test_defaults_are_for_new_projects_only(state):
+    given = {"title": "Pets", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
+    made = state.projects.add(7, "7.1", **given, defaults={"batch_size": 3})
+    assert state.projects.add(7, "7.1", **given, defaults={"batch_size": 4}).batch_size == made.batch_size == 3
+
+
+def test_a_replaced_project_starts_fresh_and_is_replaced_once(state, project):
+    state.tasks.upsert(project.id, [(1, "a")])
+    state.projects.update(project.id, batch_size=3)
+    given = {"title": "Zoo", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
+    fresh = state.projects.replace(project.id, "7.2", **given)
+    assert (fresh.ls_id, fresh.key, fresh.title, fresh.batch_size) == (7, "7.2", "Zoo", 10) and fresh.id != project.id
+    with pytest.raises(UnknownProject):
+        state.projects.replace(project.id, "7.2", **given)
+    assert state.projects.all() == [fresh]
     assert state.tasks.counts(fresh.id).tasks == state.tasks.counts(project.id).tasks == 0
     with pytest.raises(UnknownProject):
         state.projects.get(project.id)

@@ -4,15 +4,17 @@ Times are seconds since the epoch (float, UTC). `project` is always OUR id of a 
 """
 
 from backend.core.domain.features import Backbone, Embedded, Failed, FeatureBatch, FeatureTable
-from backend.core.domain.projects import LabelConfig, Project, RenewalMode, Strategy
+from backend.core.domain.projects import LARGEST_ID, LabelConfig, Project, RenewalMode, Strategy, is_another, ls_id_of
 from backend.core.domain.rankings import Guess, Guesses, Head, Pick, Publication, PublicationState, Ranking
 from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
 from backend.core.domain.tasks import Annotation, Counts, Deleted, Task, TaskState
-from backend.core.domain.work import JobView, WorkerView
+from backend.core.domain.work import Caller, JobView, Knock, WorkerView
 
 __all__ = [
+    "LARGEST_ID",
     "Annotation",
     "Backbone",
+    "Caller",
     "Counts",
     "Deleted",
     "Embedded",
@@ -23,6 +25,7 @@ __all__ = [
     "Guesses",
     "Head",
     "JobView",
+    "Knock",
     "LabelConfig",
     "Pick",
     "Prediction",
@@ -40,4 +43,6 @@ __all__ = [
     "Task",
     "TaskState",
     "WorkerView",
+    "is_another",
+    "ls_id_of",
 ]
