@@ -209,7 +209,7 @@ class RqJobs:
         with self.answering(), self.redis.pipeline() as pipeline:
             if seconds > 0:
                 pipeline.zadd(at("settled"), {key: time.time() + seconds})
-                pipeline.expire(at("settled"), max(1, int(seconds)))
+                pipeline.expire(at("settled"), DAY)
             pipeline.hdel(at("callers"), key)
             pipeline.execute()
 
