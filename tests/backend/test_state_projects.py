@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -105,3 +107,24 @@ def test_a_secret_is_made_once_and_is_long(state):
     assert state.projects.secret("webhook") == one
     assert state.projects.secret("session") != one
     assert len(one) >= 40
+
+
+@pytest.mark.parametrize("how", ["add", "replace"])
+def test_many_who_add_or_replace_a_project_at_once_make_one(state, how):
+    """(10-A1) `connect` and the worker that its /setup woke both enroll the project."""
+    given = {"title": "Pets", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
+    old = state.projects.add(7, "7.1", **given) if how == "replace" else None
+    together = threading.Barrier(6)
+
+    def enroll(_: int) -> int | None:
+        together.wait(30)
+        try:
+            made = state.projects.replace(old.id, "7.2", **given) if old else state.projects.add(7, "7.1", **given)
+        except UnknownProject:
+            return None
+        return made.id
+
+    with ThreadPoolExecutor(6) as pool:
+        ids = [number for number in pool.map(enroll, range(6)) if number is not None]
+    (left,) = state.projects.all()
+    assert set(ids) == {left.id} and len(ids) == (1 if old else 6)
