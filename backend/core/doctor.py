@@ -148,8 +148,7 @@ def _connection(services: Services, name: str, ls_id: int) -> Iterator[Finding]:
             "fail", f"{name}: Label Studio does not reach us at {url}: {why}", f"is PUBLIC_URL right? {again}"
         )
     listed = services.label_studio.webhooks(ls_id)
-    ours = our_hooks(services, listed)
-    hooks = [hook for hook in listed if hook in ours or base_of(hook) == url]
+    hooks = [hook for hook in listed if base_of(hook) == url] or our_hooks(services, listed)
     if not hooks:
         yield Finding("fail", f"{name}: no webhook, so labels arrive late", f"{again}; if Label Studio refuses, {BOTH}")
     elif not any(carries_secret(services, hook) for hook in hooks):

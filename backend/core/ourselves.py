@@ -80,7 +80,7 @@ def ensure_webhook(services: Services, ls_id: int, address: str | None = None) -
     if not carries_secret(services, kept):
         services.label_studio.set_webhook_headers(kept.id, {**kept.headers, **headers})
     for hook in others:
-        if services.addresses.ours(base_of(hook)):
+        if base_of(hook) == base_of(kept) or services.addresses.ours(base_of(hook)):
             services.label_studio.delete_webhook(hook.id)
     return kept
 

@@ -26,6 +26,7 @@ TITLE = "LabelQueue"
 
 UNREAD = LabelConfig(None, None, None, (), False, "the label config has not been read yet")
 MOST_CALLERS = 100  # unknown projects that wait or are remembered as none of ours; more are not heard
+LONGEST_EXTRA = 10_000  # characters of extra params that are kept for one
 
 
 def register(services: Services, key: str, label_config: str, extra_params: Any = None) -> str:
@@ -100,6 +101,8 @@ def _known(services: Services, ls_id: int, key: str) -> Project | None:
 
 
 def _knock(services: Services, key: str, extra: Mapping[str, Any]) -> None:
+    if len(_canonical(extra)) > LONGEST_EXTRA:
+        raise BadSetting(f"extra params have more than {LONGEST_EXTRA} characters")
     heard = services.jobs.knock(key, extra, most=MOST_CALLERS)
     if heard == "kept":
         services.jobs.submit("meet", key="meet", urgent=True)

@@ -214,3 +214,10 @@ def test_a_thousand_foreign_webhooks_are_not_all_asked(world):
     world.addresses.asked.clear()
     reconcile(world.services, world.project.id, full=True)
     assert len(world.addresses.asked) <= 20
+
+
+def test_a_second_webhook_at_the_same_address_goes(world):
+    synced(world)
+    world.ls.add_webhook(LS_ID, f"{URL}/webhook/", {})
+    reconcile(world.services, world.project.id, full=True)
+    assert headers(world) == [{SECRET_HEADER: world.services.projects.secret("webhook")}]

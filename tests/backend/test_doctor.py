@@ -172,3 +172,11 @@ def test_another_installation_in_our_place_is_told(world):
     found = wrong(world)
     assert any("another installation" in what for _, what in found)
     assert any("not among its models" in what for _, what in found)
+
+
+def test_a_signed_webhook_at_an_old_address_does_not_hide_an_unsigned_one_at_ours(world):
+    ready(world)
+    (hook,) = world.ls.hooks[LS_ID]
+    world.ls.hooks[LS_ID][0] = replace(hook, url="http://old:9090/webhook")
+    world.ls.add_webhook(LS_ID, f"{URL}/webhook", {})
+    assert "secret header" in only(wrong(world))[1]
