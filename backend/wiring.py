@@ -25,6 +25,7 @@ class SystemClock:
 
 def services(settings: Settings) -> Services:
     """Everything real. Connections open on first use; the backbone loads when a job first asks for it."""
+    from backend.adapters.addresses import HttpAddresses
     from backend.adapters.features import LanceFeatures
     from backend.adapters.labelstudio import ApiLabelStudio
     from backend.adapters.rqjobs import RqJobs
@@ -46,6 +47,7 @@ def services(settings: Settings) -> Services:
         embedder=lru_cache(maxsize=2)(lambda checkpoint: _embedder(settings, label_studio, decode(), checkpoint)),
         trainer=cache(lambda: _trainer(settings, label_studio, decode())),
         gpu=_has_gpu,
+        addresses=HttpAddresses(lambda: state.projects.secret("instance")),
         options=options(settings),
     )
 

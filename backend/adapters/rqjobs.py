@@ -21,7 +21,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from backend.core.domain import JobView, WorkerView
+from backend.core.domain import Caller, JobView, Knock, WorkerView
 from backend.core.errors import QueueDown
 from backend.core.json_text import parse
 
@@ -75,6 +75,19 @@ return redis.call('DEL', KEYS[1])
 """
 
 
+# KEYS: callers, settled. ARGV: key, text, now, most, seconds.
+# What is settled counts until its time is over, so that neither both together nor the work they cause can grow.
+_KNOCK = """
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[3])
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 or redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+if redis.call('HLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then return -1 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+KNOCKED: Mapping[int, Knock] = {1: "kept", 0: "heard", -1: "full"}
+
+
 class _Current(threading.local):
     """The job that this thread runs, for `progress`."""
 
@@ -103,6 +116,7 @@ class RqJobs:
         self._reserve = self.redis.register_script(_RESERVE)
         self._take = self.redis.register_script(_TAKE)
         self._taken = self.redis.register_script(_TAKEN)
+        self._knock = self.redis.register_script(_KNOCK)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -176,6 +190,29 @@ class RqJobs:
         with self.answering(), self.redis.pipeline(transaction=False) as pipeline:
             pipeline.llen(at("events")).llen(at("taken"))
             return sum(pipeline.execute())
+
+    def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
+        """Keep an unknown project's hello for a day at most; see `ports.Jobs.knock`. One round trip."""
+        now = time.time()
+        text = json.dumps({"extra": dict(extra), "at": now})
+        with self.answering():
+            return KNOCKED[self._knock([at("callers"), at("settled")], [key, text, now, most, DAY])]
+
+    def callers(self) -> list[Caller]:
+        """Oldest first."""
+        with self.answering():
+            kept = self.redis.hgetall(at("callers"))
+        found = [Caller(key=key.decode(), **json.loads(text)) for key, text in kept.items()]
+        return sorted(found, key=lambda caller: caller.at)
+
+    def settle(self, key: str, seconds: float) -> None:
+        """A caller waits no longer, and is not heard again for so long."""
+        with self.answering(), self.redis.pipeline() as pipeline:
+            if seconds > 0:
+                pipeline.zadd(at("settled"), {key: time.time() + seconds})
+                pipeline.expire(at("settled"), DAY)
+            pipeline.hdel(at("callers"), key)
+            pipeline.execute()
 
     def progress(self, done: int, total: int) -> None:
         """Report on the job that this thread runs, at most four times a second; no effect outside a job."""

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.core import tuning, wording
-from backend.core.domain import LabelConfig, Project, RemoteBackend, RemoteProject, RemoteWebhook
+from backend.core.domain import LabelConfig, Project, RemoteBackend, RemoteProject
+from backend.core.enroll import clear_features, enroll
 from backend.core.errors import LabelStudioRefused, UnknownProject, UserError
-from backend.core.register import TITLE, enroll, parse_extra, take_extra
+from backend.core.ourselves import CONNECTED, carries_secret, ensure_webhook, is_our_row, our_hooks
+from backend.core.register import TITLE, parse_extra, take_extra
 from backend.core.services import Services
-from backend.core.sync import SECRET_HEADER
-
-CONNECTED = "CO"  # state of a backend row that answered Label Studio's last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,14 @@ class Connected:
 def connect(
     services: Services, ls_id: int, url: str | None = None, *, extra_params: Mapping[str, Any] | None = None
 ) -> Connected:
-    """Register project `ls_id` with Label Studio under our address `url` (default: the public one of the settings).
+    """Register project `ls_id` with Label Studio under our address `url`.
+
+    Without one, a row of ours that Label Studio reaches stays as it is, and a new one gets the public address.
 
     Label Studio calls our /health and /setup itself meanwhile, so the web process must run. Raises `UserError` for a
     project that cannot work, `LabelStudioError` with the cure when Label Studio refuses, `QueueDown`. The queue's
     sampling is set when the first ranking is published: before that there is nothing to serve.
     """
-    url = (url or services.options.public_url).rstrip("/")
     extra = parse_extra(dict(extra_params or {}))
     services.jobs.ping()
     services.label_studio.server()
@@ -45,8 +45,8 @@ def connect(
     config = services.label_studio.parse_config(remote.label_config, _asked(services, ls_id, extra))
     notes = _judge(remote, config)
     backend, more = _ensure_backend(services, ls_id, url, extra)
-    _ensure_webhook(services, ls_id, url)
-    project = enroll(services, ls_id, remote.key, title=remote.title, label_config=remote.label_config, config=config)
+    _ensure_webhook(services, ls_id, backend.url.rstrip("/"))
+    project = enroll(services, remote, config)
     if extra:  # in case /setup did not come through to this database
         take_extra(services, project, extra)
     services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
@@ -80,15 +80,19 @@ def _judge(remote: RemoteProject, config: LabelConfig) -> list[str]:
 
 
 def _ensure_backend(
-    services: Services, ls_id: int, url: str, extra: Mapping[str, Any]
+    services: Services, ls_id: int, url: str | None, extra: Mapping[str, Any]
 ) -> tuple[RemoteBackend, list[str]]:
     """Our one row, connected; stale rows of ours are removed, others' are named."""
+    wanted = (url or services.options.public_url).rstrip("/")
     rows = services.label_studio.backends(ls_id)
-    good = next((row for row in rows if row.url.rstrip("/") == url and row.state == CONNECTED), None)
+    answers = {row.id: services.addresses.ours(row.url) for row in rows}
+    here = [row for row in rows if row.url.rstrip("/") == wanted]
+    certain = [row for row in rows if url is None and answers[row.id]]
+    good = next((row for row in [*here, *certain] if row.state == CONNECTED), None)
+    others = [row for row in rows if row not in here and not is_our_row(services, row, answers[row.id])]
     for row in rows:
-        if row is not good and (row.url.rstrip("/") == url or row.title == TITLE):
+        if row is not good and row not in others:
             services.label_studio.delete_backend(row.id)
-    others = [row for row in rows if row.url.rstrip("/") != url and row.title != TITLE]
     notes = [
         f"the project has another backend, {row.title} at {row.url}: Label Studio asks only the first one for"
         " predictions; the queue is ours all the same"
@@ -96,24 +100,16 @@ def _ensure_backend(
     ]
     if good is None:
         auth = services.options.basic_auth
-        good = services.label_studio.add_backend(ls_id, url, TITLE, auth=auth, extra_params=extra)
+        good = services.label_studio.add_backend(ls_id, wanted, TITLE, auth=auth, extra_params=extra)
     return good, notes
 
 
-def _ensure_webhook(services: Services, ls_id: int, url: str) -> None:
-    """One webhook at our address with our secret; those that we left at other addresses go."""
-    headers = {SECRET_HEADER: services.projects.secret("webhook")}
-    hooks = services.label_studio.webhooks(ls_id)
-    here = [hook for hook in hooks if hook.url.rstrip("/") == f"{url}/webhook"]
-    for hook in hooks:
-        if hook not in here and dict(hook.headers) == headers:
+def _ensure_webhook(services: Services, ls_id: int, address: str) -> None:
+    """One webhook at the address of our row; those that we left at other addresses, with our secret, go."""
+    kept = ensure_webhook(services, ls_id, address)
+    for hook in services.label_studio.webhooks(ls_id):
+        if hook.id != kept.id and carries_secret(services, hook):
             services.label_studio.delete_webhook(hook.id)
-    for extra in here[1:]:
-        services.label_studio.delete_webhook(extra.id)
-    if not here:
-        services.label_studio.add_webhook(ls_id, f"{url}/webhook", headers)
-    elif dict(here[0].headers) != headers:
-        services.label_studio.set_webhook_headers(here[0].id, headers)
 
 
 def disconnect(services: Services, ls_id: int) -> list[str]:
@@ -125,13 +121,12 @@ def disconnect(services: Services, ls_id: int) -> list[str]:
     done = []
     try:
         for row in services.label_studio.backends(ls_id):
-            if row.title == TITLE or row.url.rstrip("/") == services.options.public_url.rstrip("/"):
+            if is_our_row(services, row, services.addresses.ours(row.url)):
                 services.label_studio.delete_backend(row.id)
                 done.append(f"removed backend {row.url}")
-        for hook in services.label_studio.webhooks(ls_id):
-            if _is_our_hook(services, hook):
-                services.label_studio.delete_webhook(hook.id)
-                done.append(f"removed webhook {hook.url}")
+        for hook in our_hooks(services, services.label_studio.webhooks(ls_id)):
+            services.label_studio.delete_webhook(hook.id)
+            done.append(f"removed webhook {hook.url}")
     except LabelStudioRefused as error:
         if error.status != 404:
             raise
@@ -142,17 +137,6 @@ def disconnect(services: Services, ls_id: int) -> list[str]:
         if not done:
             raise
         return done
-    _forget(services, project)
-    return [*done, "removed what LabelQueue kept of it; labels stay in Label Studio"]
-
-
-def _is_our_hook(services: Services, hook: RemoteWebhook) -> bool:
-    ours = {SECRET_HEADER: services.projects.secret("webhook")}
-    return dict(hook.headers) == ours or hook.url.rstrip("/") == services.options.public_url.rstrip("/") + "/webhook"
-
-
-def _forget(services: Services, project: Project) -> None:
-    for item in services.feature_sets.list(project.id):
-        services.features.clear(project.id, item.version)
-    services.features.clear_guesses(project.id)
+    clear_features(services, project)
     services.projects.remove(project.id)
+    return [*done, "removed what LabelQueue kept of it; labels stay in Label Studio"]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from backend.core import wording
-from backend.core.connect import CONNECTED
-from backend.core.domain import Project, Publication, RemoteBackend, RemoteProject
+from backend.core.domain import Project, Publication, RemoteProject
 from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
 from backend.core.heal import damage
+from backend.core.ourselves import CONNECTED, base_of, carries_secret, is_our_row, our_hooks
 from backend.core.publish import serves
 from backend.core.services import Services
 from backend.core.status import healed
-from backend.core.sync import SECRET_HEADER
 
 Level = Literal["ok", "warn", "fail"]
 BOTH = "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false (both are needed)"
@@ -86,6 +85,9 @@ def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[]
     if trouble:
         cure = "run `labelqueue serve`, or correct PUBLIC_URL"
         yield Finding("fail", f"our web process does not answer at {url}: {trouble}", cure)
+    elif services.addresses.ours(url) is False:
+        cure = "stop it, or correct PUBLIC_URL (our own address) or DATABASE_URL (what both must share)"
+        yield Finding("fail", f"another installation of LabelQueue answers at {url}", cure)
     else:
         yield Finding("ok", f"the web process answers at {url}")
 
@@ -136,11 +138,13 @@ def _config(services: Services, name: str, remote: RemoteProject, project: Proje
 
 def _connection(services: Services, name: str, ls_id: int) -> Iterator[Finding]:
     """Backend row and webhook in Label Studio."""
-    url = services.options.public_url.rstrip("/")
     again = f"run: labelqueue connect {ls_id}"
-    row = next((row for row in services.label_studio.backends(ls_id) if _is_ours(row, url)), None)
+    rows = [(row, services.addresses.ours(row.url)) for row in services.label_studio.backends(ls_id)]
+    row = next((row for row, answer in rows if is_our_row(services, row, answer)), None)
     if row is None:
-        yield Finding("fail", f"{name}: LabelQueue is not among its models in Label Studio", again)
+        silent = ", ".join(row.url for row, answer in rows if answer is None)
+        cure = f"{again}; or is it us at {silent}, which does not answer from here? Then set PUBLIC_URL to that"
+        yield Finding("fail", f"{name}: LabelQueue is not among its models in Label Studio", cure if silent else again)
         return
     url = row.url.rstrip("/")
     if row.state == CONNECTED:
@@ -152,20 +156,16 @@ def _connection(services: Services, name: str, ls_id: int) -> Iterator[Finding]:
         yield Finding(
             "fail", f"{name}: Label Studio does not reach us at {url}: {why}", f"is PUBLIC_URL right? {again}"
         )
-    hooks = [hook for hook in services.label_studio.webhooks(ls_id) if hook.url.rstrip("/") == f"{url}/webhook"]
-    secret: Mapping[str, str] = {SECRET_HEADER: services.projects.secret("webhook")}
+    listed = services.label_studio.webhooks(ls_id)
+    hooks = [hook for hook in listed if base_of(hook) == url] or our_hooks(services, listed)
     if not hooks:
         yield Finding("fail", f"{name}: no webhook, so labels arrive late", f"{again}; if Label Studio refuses, {BOTH}")
-    elif not any(secret.items() <= dict(hook.headers).items() for hook in hooks):
+    elif not any(carries_secret(services, hook) for hook in hooks):
         yield Finding("fail", f"{name}: the webhook lacks our secret header, so its events are refused", again)
     elif not any(hook.active for hook in hooks):
         yield Finding("fail", f"{name}: the webhook is switched off", "switch it on in Label Studio's settings")
     else:
         yield Finding("ok", f"{name}: the webhook is in place")
-
-
-def _is_ours(row: RemoteBackend, url: str) -> bool:
-    return row.url.rstrip("/") == url or row.title == "LabelQueue"
 
 
 def _queue(services: Services, name: str, project: Project, remote: RemoteProject) -> Iterator[Finding]:

@@ -17,6 +17,8 @@ def tick(services: Services) -> None:
     """Submit whatever is due in any project; cheap when nothing is."""
     if services.jobs.backlog():
         services.jobs.submit("absorb", key="absorb")
+    if services.jobs.callers():
+        services.jobs.submit("meet", key="meet", urgent=True)
     for project in services.projects.all():
         if services.jobs.hit(f"reconcile:{project.id}", services.options.reconcile_every):
             services.jobs.submit("reconcile", key=f"reconcile:{project.id}", project=project.id)

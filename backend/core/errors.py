@@ -21,6 +21,10 @@ class UnknownProject(UserError):
         super().__init__(f"project {project} is not connected; run: labelqueue connect {project}")
 
 
+class AnotherProject(LabelQueueError):
+    """The project under that Label Studio id is another one than ours, which only a worker may replace."""
+
+
 class BadSetting(UserError):
     """A setting, strategy name or parameter is not known or out of range."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from backend.core.annotations import regions
+from backend.core.domain import Project, is_another, ls_id_of
 from backend.core.errors import UnknownProject, UserError
 from backend.core.register import current_version
 from backend.core.services import Services
@@ -17,13 +19,10 @@ def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[
     Tasks of the live ranking score their position in [0, 1); all others lie behind it in [1, 2], least sure first.
     They have a model_version of their own, so that predictions fetched by hand are not taken for the queue's.
     """
-    number = key.split(".", 1)[0]
-    if not number.isdigit():
-        raise UserError(f"project {key!r} is not of the form <id>.<created>")
-    try:
-        project = services.projects.by_ls_id(int(number))
-    except UnknownProject as error:
-        raise UserError(f"project {number} is not connected yet; open its model settings once") from error
+    number = ls_id_of(key)
+    if number is None:
+        raise UserError(f"project {key[:40]!r} is not of the form <id>.<created>")
+    project = _find(services, number, key)
     version = current_version(services, project)
     guesses = services.features.read_guesses(project.id, task_ids)
     positions: dict[int, float] = {}
@@ -44,3 +43,12 @@ def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[
             }
         )
     return items
+
+
+def _find(services: Services, ls_id: int, key: str) -> Project:
+    """The project by its key; one created at another time under the same id is another one."""
+    with suppress(UnknownProject):
+        project = services.projects.by_ls_id(ls_id)
+        if not is_another(project.key, key):
+            return project
+    raise UserError(f"project {ls_id} is not connected yet; open its model settings once")

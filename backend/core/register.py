@@ -1,76 +1,55 @@
-"""A Label Studio project says hello (/setup): remember it, and take over its extra params when they changed."""
+"""A Label Studio project says hello (/setup): take over its extra params when they changed.
+
+Whoever reaches our port can say hello. So nothing here adds, replaces or removes a project: one that the database does
+not know by exactly that key waits at the door until a worker has asked Label Studio (`backend.core.enroll.meet`).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+import structlog
+
 from backend.core import strategy, tuning
-from backend.core.domain import LabelConfig, Project, Strategy
-from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
+from backend.core.domain import LabelConfig, Project, Strategy, ls_id_of
+from backend.core.errors import BadSetting, UnknownProject
 from backend.core.json_text import BadJson, parse
 from backend.core.services import Services
 from backend.core.tuning import SETTINGS
+
+log = structlog.get_logger()
 
 TITLE = "LabelQueue"
 """Our name in Label Studio, and the model_version before the first ranking is live."""
 
 UNREAD = LabelConfig(None, None, None, (), False, "the label config has not been read yet")
+MOST_CALLERS = 100  # unknown projects that wait or are remembered as none of ours; more are not heard
+LONGEST_EXTRA = 10_000  # characters of extra params that are kept for one
 
 
-def register(services: Services, key: str, label_config: str, extra_params: Any = None, title: str = "") -> str:
+def register(services: Services, key: str, label_config: str, extra_params: Any = None) -> str:
     """Answer /setup: the model_version that Label Studio should show.
 
     key is "<ls id>.<created>" as Label Studio sends it. Extra params (None, a JSON text or an object; keys
     `strategy`, `params` and those of `tuning.SETTINGS`) act when they differ from those seen last,
     so that a page load does not undo a switch made elsewhere. Raises `BadSetting`; then nothing is changed.
     """
-    number = key.split(".", 1)[0]
-    if not number.isdigit():
-        raise BadSetting(f"project {key!r} is not of the form <id>.<created>")
+    ls_id = ls_id_of(key)
+    if ls_id is None:
+        raise BadSetting(f"project {key[:40]!r} is not of the form <id>.<created>")
     extra = parse_extra(extra_params)
-    known = _known(services, int(number), key)
-    _checked(known.config if known else UNREAD, known.strategy if known else Strategy(), extra)
-    project = known
+    project = _known(services, ls_id, key)
     if project is None:
-        project = enroll(services, int(number), key, title=title, label_config=label_config, config=UNREAD)
+        _chosen(UNREAD, Strategy(), extra)
+        _knock(services, key, extra)
+        return TITLE
     take_extra(services, project, extra)
-    if known is None or project.label_config != label_config:
+    if project.label_config != label_config:
         services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
     return current_version(services, project)
-
-
-def enroll(services: Services, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig) -> Project:
-    """Add the project, with this installation's defaults if it is new, or bring what Label Studio says up to date."""
-    try:
-        before = services.projects.by_ls_id(ls_id).id
-    except UnknownProject:
-        before = None
-    project = services.projects.add(
-        ls_id, key, title=title, label_config=label_config, config=config, at=services.clock.now()
-    )
-    if project.id == before:
-        return project
-    _clear(services, project)
-    options = services.options
-    services.projects.update(
-        project.id,
-        batch_size=options.batch_size,
-        min_interval=options.min_interval,
-        preannotate=options.preannotate,
-    )
-    return services.projects.get(project.id)
-
-
-def _clear(services: Services, project: Project) -> None:
-    """A database that was lost counts from 1 again: what the store holds under the new number is another project's."""
-    try:
-        services.features.clear(project.id, project.features_version)
-        services.features.clear_guesses(project.id)
-    except LabelQueueError:
-        services.projects.remove(project.id)
-        raise
 
 
 def current_version(services: Services, project: Project) -> str:
@@ -80,7 +59,10 @@ def current_version(services: Services, project: Project) -> str:
 
 
 def parse_extra(extra_params: Any) -> dict[str, Any]:
-    """Label Studio's extra params as a dict: its page sends a text, its API may send an object."""
+    """Label Studio's extra params as a dict: its page sends a text, its API may send an object.
+
+    Settings among them have their types then, so that "10" and 10 are the same.
+    """
     if isinstance(extra_params, str):
         if not extra_params.strip():
             return {}
@@ -96,21 +78,20 @@ def parse_extra(extra_params: Any) -> dict[str, Any]:
     unknown = sorted(set(extra_params) - known)
     if unknown:
         raise BadSetting(f"extra params: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    return dict(extra_params)
+    return dict(extra_params) | tuning.checked({name: extra_params[name] for name in SETTINGS if name in extra_params})
 
 
-def take_extra(services: Services, project: Project, extra: dict[str, Any]) -> None:
+def take_extra(services: Services, project: Project, extra: Mapping[str, Any]) -> None:
     """Apply extra params (see `parse_extra`) unless they were the last seen. On `BadSetting` nothing has changed."""
-    canonical = json.dumps(extra, sort_keys=True) if extra else ""
-    if canonical == project.extra_params:
+    chosen = _chosen(project.config, project.strategy, extra)
+    if _canonical(extra) == _last_seen(project):
         return
-    chosen = _checked(project.config, project.strategy, extra)
     tuning.check_tag(project.config, extra)
     if "strategy" in extra or "params" in extra:
         strategy.switch(services, project.id, extra.get("strategy"), chosen.params)
     switched = services.projects.get(project.id)
     tuning.apply(services, switched, {name: extra[name] for name in SETTINGS if name in extra})
-    services.projects.update(project.id, extra_params=canonical)
+    services.projects.update(project.id, extra_params=_canonical(extra))
 
 
 def _known(services: Services, ls_id: int, key: str) -> Project | None:
@@ -121,8 +102,30 @@ def _known(services: Services, ls_id: int, key: str) -> Project | None:
     return project if project.key == key else None
 
 
-def _checked(config: LabelConfig, current: Strategy, extra: dict[str, Any]) -> Strategy:
-    """The strategy that the extra params ask for; brings the settings among them to their types. Changes nothing."""
-    extra.update(tuning.checked({name: extra[name] for name in SETTINGS if name in extra}))
+def _knock(services: Services, key: str, extra: Mapping[str, Any]) -> None:
+    if len(_canonical(extra)) > LONGEST_EXTRA:
+        raise BadSetting(f"extra params have more than {LONGEST_EXTRA} characters")
+    heard = services.jobs.knock(key, extra, most=MOST_CALLERS)
+    if heard == "kept":
+        services.jobs.submit("meet", key="meet", urgent=True)
+    elif heard == "full" and services.jobs.hit("crowd", 60.0):
+        log.warning("too many unknown projects say hello; connect yours with `labelqueue connect`", most=MOST_CALLERS)
+
+
+def _canonical(extra: Mapping[str, Any]) -> str:
+    """Equal texts for extra params that ask for the same: a strategy without params means its defaults."""
+    whole = {"params": {}, **extra} if "strategy" in extra else dict(extra)
+    return json.dumps(whole, sort_keys=True) if whole else ""
+
+
+def _last_seen(project: Project) -> str:
+    """The extra params seen last; older versions kept some as they were typed."""
+    with suppress(BadSetting):
+        return _canonical(parse_extra(project.extra_params))
+    return project.extra_params
+
+
+def _chosen(config: LabelConfig, current: Strategy, extra: Mapping[str, Any]) -> Strategy:
+    """The strategy that the extra params ask for. Raises `BadSetting`."""
     params = extra.get("params", {} if "strategy" in extra else current.params)
     return strategy.checked(config, extra.get("strategy", current.name), params)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.core.pools import Pools
 from backend.core.ports import (
+    Addresses,
     Clock,
     Embedder,
     FeatureSets,
@@ -54,5 +55,6 @@ class Services:
     embedder: Callable[[str], Embedder]  # of a checkpoint's key; "": the backbone as it comes
     trainer: Callable[[], Trainer]
     gpu: Callable[[], bool]
+    addresses: Addresses
     options: Options
     pools: Pools = field(default_factory=Pools)

@@ -12,14 +12,14 @@ import structlog
 
 from backend.core import due, heal, renewal
 from backend.core.domain import PLAIN, READING, LabelConfig, Project, RemoteProject, RemoteTask
-from backend.core.register import enroll
+from backend.core.enroll import clear_features, enroll
+from backend.core.ourselves import ensure_webhook
 from backend.core.services import Services
 
 log = structlog.get_logger()
 
 PAGE = 500  # tasks handled at a time
 OVERLAP = 10.0  # seconds that a reconciliation looks back over the last one: Label Studio's clock is not ours
-SECRET_HEADER = "X-LabelQueue-Secret"
 
 
 def reconcile(services: Services, project_id: int, *, full: bool = False) -> None:
@@ -30,9 +30,9 @@ def reconcile(services: Services, project_id: int, *, full: bool = False) -> Non
     """
     project = services.projects.get(project_id)
     remote = services.label_studio.project(project.ls_id)
-    if _is_another(project, remote):
-        log.warning("Label Studio reuses the id for a new project: starting afresh", project=project_id)
     project = _refresh_config(services, project, remote)
+    if project.synced_at is None and not services.tasks.counts(project.id).tasks:
+        clear_features(services, project)  # a database that was lost counts from 1 again: they are another project's
     full = (
         full or project.synced_at is None or services.jobs.hit(f"full:{project.id}", services.options.full_sync_every)
     )
@@ -41,14 +41,10 @@ def reconcile(services: Services, project_id: int, *, full: bool = False) -> Non
     if full or known != remote.tasks:
         latest = max(latest, _match_ids(services, project, full))
     if full:
-        _guard_webhook(services, project)
+        ensure_webhook(services, project.ls_id)
     services.projects.update(project.id, synced_at=max(latest - OVERLAP, project.synced_at or 0.0))
     heal.reassert(services, project, remote)
     due.nudge(services, services.projects.get(project.id))
-
-
-def _is_another(project: Project, remote: RemoteProject) -> bool:
-    return "." in project.key and project.key != remote.key
 
 
 def _refresh_config(services: Services, project: Project, remote: RemoteProject) -> Project:
@@ -61,9 +57,7 @@ def _refresh_config(services: Services, project: Project, remote: RemoteProject)
     config = services.label_studio.parse_config(remote.label_config, project.learn_from)
     if _read_by(config) != _read_by(project.config):  # first, so that a death before the next line forgets nothing
         services.projects.update(project.id, synced_at=None)
-    return enroll(
-        services, remote.ls_id, remote.key, title=remote.title, label_config=remote.label_config, config=config
-    )
+    return enroll(services, remote, config)
 
 
 def _read_by(config: LabelConfig) -> tuple[object, ...]:
@@ -101,27 +95,6 @@ def _match_ids(services: Services, project: Project, pulled_all: bool) -> float:
     if not pulled_all and services.tasks.counts(project.id).tasks != len(ids):
         return _pull(services, project, None)
     return 0.0
-
-
-def _guard_webhook(services: Services, project: Project) -> None:
-    """Put our secret on the webhook that Label Studio made for our backend; make one if there is none."""
-    url = webhook_url(services)
-    headers = {SECRET_HEADER: services.projects.secret("webhook")}
-    ours = [  # `labelqueue connect --url` may have made one at another address; it carries our secret
-        hook
-        for hook in services.label_studio.webhooks(project.ls_id)
-        if hook.url.rstrip("/") == url or dict(hook.headers) == headers
-    ]
-    for hook in ours:
-        if dict(hook.headers) != headers:
-            services.label_studio.set_webhook_headers(hook.id, headers)
-    if not ours:
-        services.label_studio.add_webhook(project.ls_id, url, headers)
-
-
-def webhook_url(services: Services) -> str:
-    """Where Label Studio sends its events."""
-    return services.options.public_url.rstrip("/") + "/webhook"
 
 
 def _pages(tasks: Iterable[RemoteTask]) -> Iterable[list[RemoteTask]]:

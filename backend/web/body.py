@@ -7,9 +7,9 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from backend.core.domain import LARGEST_ID
 from backend.core.errors import UserError
 from backend.core.json_text import parse
-from backend.web.describe import LARGEST_ID
 
 
 def json_object(*known: str) -> dict[str, Any]:

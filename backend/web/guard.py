@@ -2,7 +2,11 @@
 
 Label Studio signs everything but its webhooks with the basic auth of the backend row; the webhooks carry our secret
 header instead. Without basic auth we are bound to loopback (see `Settings.check_bind`), where the danger is a web page
-in the operator's browser: hence the looks at Origin and Host.
+in the operator's browser: hence the looks at Origin and Host. A page whose name is made to lead to us (DNS rebinding)
+is of the same origin as we are then, and only the Host header tells it from us: without basic auth everything but
+/health wants a name of ours there. With basic auth it may be any name: a browser shows a password only to the origin
+that it was typed for, so that such a page has none; and Label Studio may reach us by names that we cannot know, of
+containers or balancers.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from flask import Response, request
 from werkzeug.wrappers import Request
 
 from backend.core.errors import UserError
+from backend.core.ourselves import SECRET_HEADER
 from backend.core.services import Services
-from backend.core.sync import SECRET_HEADER
 from backend.settings import Settings
 from backend.web import limits
 from backend.web.body import json_object
@@ -54,15 +58,16 @@ class Guard:
     def _refused(self) -> Response | None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not self._same_origin():
             return answer(403, "requests from other web sites are refused")
+        if request.endpoint != "protocol.health" and self._expected is None and not self._own_host():
+            cure = f"set PUBLIC_URL to the address that Label Studio uses (now {self._settings.public_url})"
+            return answer(403, f"host {request.host} is not a name of LabelQueue; {cure}")
         if request.path == "/webhook":
             return self._webhook()
         if request.endpoint == "protocol.health":
             refused = self._expected is not None and request.authorization is not None and not self._signed(request)
             return answer(401, "wrong user or password", headers=ASK) if refused else None
-        if self._expected is not None:
-            return None if self._signed(request) else answer(401, "user and password are needed", headers=ASK)
-        if _is_ours(request.blueprint) and not self._own_host():
-            return answer(403, f"host {request.host} is not ours; call {self._settings.public_url}")
+        if self._expected is not None and not self._signed(request):
+            return answer(401, "user and password are needed", headers=ASK)
         return None
 
     def _signed(self, asked: Request) -> bool:
@@ -101,10 +106,6 @@ class Guard:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return name in self._own_hosts
-
-
-def _is_ours(blueprint: str | None) -> bool:
-    return blueprint in ("api", "openapi", "page")
 
 
 def _is_nudge() -> bool:

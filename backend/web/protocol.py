@@ -10,11 +10,13 @@ import re
 from typing import Any
 
 import structlog
-from flask import Blueprint, jsonify
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from backend.core import events
+from backend.core.domain import ls_id_of
 from backend.core.errors import UserError
+from backend.core.ourselves import proof
 from backend.core.predict import predict
 from backend.core.register import TITLE, register
 from backend.core.services import Services
@@ -23,9 +25,9 @@ from backend.web.describe import ANY, ID, NULL, STRING, describe, either, many, 
 
 SCHEMA_LIMIT = 2_000_000  # characters of a label config
 PARAMS_LIMIT = 100_000  # characters of extra params
-PROJECT = re.compile(r"\d{1,9}(\.\d{1,15})?", re.ASCII)
+CHALLENGE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
-KEY = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,15})?$"}
+KEY = {"type": "string", "pattern": r"^[1-9][0-9]{0,9}(\.[0-9]{1,15})?$"}
 SETUP = shape(
     ("schema", "extra_params"),
     open=True,
@@ -40,12 +42,15 @@ EVENT = {"type": "object", "properties": {"action": {}, "project": {}, "annotati
 
 def blueprint(services: Services) -> Blueprint:
     made = Blueprint("protocol", __name__)
+    secret = services.projects.secret("instance")
 
     @made.get("/health")
-    @describe(shape(status=STRING, model_class=STRING))
+    @describe(shape(("proof",), status=STRING, model_class=STRING, proof=STRING), query={"challenge": STRING})
     def health() -> ResponseReturnValue:
-        """Whether we are up."""
-        return jsonify({"status": "UP", "model_class": TITLE})
+        """Whether we are up; to a challenge, also the proof that we are the installation that knows the answer."""
+        challenge = request.args.get("challenge", "")
+        proven = {"proof": proof(secret, challenge)} if CHALLENGE.fullmatch(challenge) else {}
+        return jsonify({"status": "UP", "model_class": TITLE} | proven)
 
     @made.get("/versions")
     @describe(shape(versions=many(STRING)))
@@ -89,9 +94,10 @@ def blueprint(services: Services) -> Blueprint:
 def _project(body: dict[str, Any]) -> str:
     """The project as "<id>.<created>"."""
     key = text(body, "project", longest=40)
-    if not PROJECT.fullmatch(key):
+    ls_id = ls_id_of(key)
+    if ls_id is None:
         raise UserError("project must be of the form <id>.<created>")
-    structlog.contextvars.bind_contextvars(ls_project=key.split(".")[0])
+    structlog.contextvars.bind_contextvars(ls_project=ls_id)
     return key
 
 

@@ -24,6 +24,13 @@ def reconcile(project: int) -> None:
     run(context.services(), project)
 
 
+def meet() -> None:
+    """Ask Label Studio about projects that we do not know and that said hello."""
+    from backend.core.enroll import meet as run
+
+    run(context.services())
+
+
 def embed(project: int, slot: int) -> None:
     """Embed one shard; `slot` only tells shards in the queue apart."""
     from backend.core.embed import embed as run
@@ -91,5 +98,5 @@ def judge(project: int, version: int) -> None:
 
 RENEWAL = (consider, train, embed_version, judge)
 JOBS: Mapping[str, Callable[..., None]] = {
-    job.__name__: job for job in (sync, reconcile, embed, cycle, publish, tidy, absorb, *RENEWAL)
+    job.__name__: job for job in (sync, reconcile, meet, embed, cycle, publish, tidy, absorb, *RENEWAL)
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backend.adapters.rqjobs import RqJobs
 from backend.core.events import absorb
-from backend.core.sync import SECRET_HEADER
+from backend.core.ourselves import SECRET_HEADER
 from backend.settings import Settings
 from backend.web import create_app
 from tests.backend.test_events import annotation, event

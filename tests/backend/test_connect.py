@@ -6,10 +6,13 @@ import pytest
 
 from backend.core.connect import connect, disconnect
 from backend.core.domain import LabelConfig
+from backend.core.enroll import enroll
 from backend.core.errors import LabelStudioRefused, QueueDown, UnknownProject, UserError
+from backend.core.ourselves import SECRET_HEADER
 from backend.core.services import Options
-from backend.core.sync import SECRET_HEADER, reconcile
+from backend.core.sync import reconcile
 from tests.backend.world import LS_ID, World
+from tests.fakes import CONFIG
 
 URL = "http://labelqueue:9090"
 
@@ -112,3 +115,109 @@ def test_disconnect_leaves_nothing_of_ours(world):
     assert any("backend" in line for line in told)
     with pytest.raises(UnknownProject):
         disconnect(world.services, LS_ID)
+
+
+def typed(world, url, title="my model"):
+    """A row that a person made on Label Studio's page, with the webhook that goes with it; it answers as us."""
+    world.addresses.answers[url] = True
+    return world.ls.add_backend(LS_ID, url, title, auth=None, extra_params={})
+
+
+OTHER = "http://localhost:9090"
+
+
+def test_a_row_under_another_of_our_names_is_kept_with_its_webhook(world):
+    """(10-C5) `http://localhost:PORT` beside PUBLIC_URL: a second row and a second webhook were made."""
+    typed(world, OTHER)
+    done = connect(world.services, LS_ID)
+    assert [row.url for row in world.ls.rows[LS_ID]] == [OTHER] and done.backend.url == OTHER and done.notes == ()
+    assert [hook.url for hook in world.ls.hooks[LS_ID]] == [f"{OTHER}/webhook"]
+    assert headers(world) == [{SECRET_HEADER: world.services.projects.secret("webhook")}]
+    assert set(world.addresses.asked) <= {OTHER}
+    disconnect(world.services, LS_ID)
+    assert world.ls.rows[LS_ID] == world.ls.hooks[LS_ID] == []
+
+
+def test_a_given_address_replaces_our_row_under_another_name(world):
+    typed(world, OTHER)
+    connect(world.services, LS_ID, URL)
+    assert [row.url for row in world.ls.rows[LS_ID]] == [URL]
+    assert [hook.url for hook in world.ls.hooks[LS_ID]] == [f"{URL}/webhook"]
+
+
+def test_another_installation_of_ours_is_left_alone(world):
+    """(10-C5) It has our title, but does not know our secret."""
+    theirs = "http://10.0.0.7:9090"
+    world.ls.add_backend(LS_ID, theirs, "LabelQueue", auth=None, extra_params={})
+    world.addresses.answers[theirs] = False
+    notes = connect(world.services, LS_ID).notes
+    assert any(theirs in note for note in notes)
+    disconnect(world.services, LS_ID)
+    assert [row.url for row in world.ls.rows[LS_ID]] == [theirs]
+    assert [(hook.url, dict(hook.headers)) for hook in world.ls.hooks[LS_ID]] == [(f"{theirs}/webhook", {})]
+
+
+def synced(world):
+    connect(world.services, LS_ID)
+    reconcile(world.services, world.project.id, full=True)
+    return world
+
+
+def test_the_reconciler_signs_the_webhook_under_the_name_that_was_typed_and_makes_no_other(world):
+    """(10-C5)"""
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
+    typed(world, OTHER)
+    reconcile(world.services, world.project.id, full=True)
+    assert [hook.url for hook in world.ls.hooks[LS_ID]] == [f"{OTHER}/webhook"]
+    assert headers(world) == [{SECRET_HEADER: world.services.projects.secret("webhook")}]
+
+
+@pytest.mark.parametrize("answers", [True, None])
+def test_of_two_webhooks_of_ours_the_one_of_our_row_stays_and_the_other_goes_only_if_it_answers(world, answers):
+    """(10-C5)"""
+    secret = {SECRET_HEADER: world.services.projects.secret("webhook")}
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
+    world.ls.add_webhook(LS_ID, f"{URL}/webhook", secret)  # an older version made it
+    world.ls.add_webhook(LS_ID, "http://elsewhere/webhook", {})
+    world.ls.add_webhook(LS_ID, "http://elsewhere/else", {})
+    typed(world, OTHER)
+    if answers:
+        world.addresses.answers[URL] = True
+    for _ in range(2):
+        reconcile(world.services, world.project.id, full=True)
+    found = {hook.url: dict(hook.headers) for hook in world.ls.hooks[LS_ID]}
+    foreign = {"http://elsewhere/webhook": {}, "http://elsewhere/else": {}}
+    assert found == {f"{OTHER}/webhook": secret} | foreign | ({} if answers else {f"{URL}/webhook": secret})
+    assert "http://elsewhere/else" not in world.addresses.asked
+
+
+def test_a_webhook_that_is_gone_is_made_where_label_studio_reaches_us(world):
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
+    typed(world, OTHER)
+    world.ls.hooks[LS_ID].clear()
+    reconcile(world.services, world.project.id, full=True)
+    assert [hook.url for hook in world.ls.hooks[LS_ID]] == [f"{OTHER}/webhook"]
+
+
+def test_headers_that_a_person_added_to_our_webhook_stay(world):
+    synced(world)
+    (hook,) = world.ls.hooks[LS_ID]
+    world.ls.set_webhook_headers(hook.id, {"X-Proxy": "pass", SECRET_HEADER: "old"})
+    reconcile(world.services, world.project.id, full=True)
+    assert headers(world) == [{"X-Proxy": "pass", SECRET_HEADER: world.services.projects.secret("webhook")}]
+
+
+def test_a_thousand_foreign_webhooks_are_not_all_asked(world):
+    synced(world)
+    for number in range(1000):
+        world.ls.add_webhook(LS_ID, f"http://h{number}/webhook", {})
+    world.addresses.asked.clear()
+    reconcile(world.services, world.project.id, full=True)
+    assert len(world.addresses.asked) <= 20
+
+
+def test_a_second_webhook_at_the_same_address_goes(world):
+    synced(world)
+    world.ls.add_webhook(LS_ID, f"{URL}/webhook/", {})
+    reconcile(world.services, world.project.id, full=True)
+    assert headers(world) == [{SECRET_HEADER: world.services.projects.secret("webhook")}]

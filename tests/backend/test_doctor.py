@@ -147,3 +147,36 @@ def test_nothing_connected_says_how_to(tmp_path):
     bare = World(tmp_path)
     bare.jobs.crew.append(WorkerView("w", "here", 1, "cpu", "", 0.0))
     assert "labelqueue connect PROJECT" in only(wrong(bare))[2]
+
+
+def test_a_row_under_another_of_our_names_is_us(world):
+    """(10-C5) A person typed localhost where PUBLIC_URL says 127.0.0.1: doctor said that we were not connected."""
+    other = "http://localhost:9090"
+    ready(world)
+    world.addresses.answers[other] = True
+    row, hook = world.ls.rows[LS_ID][0], world.ls.hooks[LS_ID][0]
+    world.ls.rows[LS_ID][0] = replace(row, url=other, title="my model")
+    world.ls.hooks[LS_ID][0] = replace(hook, url=f"{other}/webhook")
+    assert wrong(world) == {}
+    world.ls.hooks[LS_ID][0] = replace(hook, url=f"{other}/webhook", headers={})
+    assert "secret header" in only(wrong(world))[1]
+    world.addresses.answers.clear()
+    _, what, cure = only(wrong(world))
+    assert "not among its models" in what and "set PUBLIC_URL" in cure and other in cure
+
+
+def test_another_installation_in_our_place_is_told(world):
+    """(10-C5) It answers as LabelQueue does, with another database."""
+    ready(world)
+    world.addresses.answers[URL] = False
+    found = wrong(world)
+    assert any("another installation" in what for _, what in found)
+    assert any("not among its models" in what for _, what in found)
+
+
+def test_a_signed_webhook_at_an_old_address_does_not_hide_an_unsigned_one_at_ours(world):
+    ready(world)
+    (hook,) = world.ls.hooks[LS_ID]
+    world.ls.hooks[LS_ID][0] = replace(hook, url="http://old:9090/webhook")
+    world.ls.add_webhook(LS_ID, f"{URL}/webhook", {})
+    assert "secret header" in only(wrong(world))[1]

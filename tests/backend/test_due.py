@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from backend.core import due, sync
 from backend.core.domain import RemoteTask
-from backend.core.register import register
+from backend.core.enroll import enroll
+from backend.core.ourselves import SECRET_HEADER
 from backend.core.status import status
-from tests.backend.world import KEY, LS_ID, NAMES, World
-from tests.fakes import LABEL_CONFIG
+from tests.backend.world import LS_ID, NAMES, World
+from tests.fakes import CONFIG
 
 
 def test_a_learning_round_is_due_after_batch_size_labels_and_not_before(world: World) -> None:
@@ -93,11 +94,11 @@ def test_the_webhook_gets_our_secret_and_only_ours(world: World) -> None:
     world.ls.add_project(LS_ID, 3)
     world.ls.add_webhook(LS_ID, "http://elsewhere/webhook", {})
     world.ls.add_webhook(LS_ID, "http://127.0.0.1:9090/webhook", {})
-    register(world.services, KEY, LABEL_CONFIG)
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     sync.reconcile(world.services, world.project.id, full=True)
     other, ours = world.ls.webhooks(LS_ID)
     assert other.headers == {}
-    assert ours.headers == {sync.SECRET_HEADER: world.services.projects.secret("webhook")}
+    assert ours.headers == {SECRET_HEADER: world.services.projects.secret("webhook")}
 
 
 def preannotated(world: World, labeled: int, tasks: int, *, broken: bool) -> None:
@@ -107,7 +108,7 @@ def preannotated(world: World, labeled: int, tasks: int, *, broken: bool) -> Non
         if broken:
             world.ls.put(LS_ID, [RemoteTask(task, f"/data/broken{task}.png", (), 10.0)])
         world.annotate(task, NAMES[task % 3])
-    register(world.services, KEY, LABEL_CONFIG)
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     sync.reconcile(world.services, world.project.id, full=True)
     world.asked()
 

@@ -13,18 +13,18 @@ import pytest
 
 from backend.core import embed, sync
 from backend.core.domain import Pages, RemoteTask
+from backend.core.enroll import enroll
 from backend.core.errors import LabelStudioDown
-from backend.core.register import register
 from backend.core.services import Options
-from tests.backend.world import KEY, LS_ID, World
-from tests.fakes import LABEL_CONFIG
+from tests.backend.world import LS_ID, World
+from tests.fakes import CONFIG
 from tests.fakes.models import Killed
 
 
 def test_all_tasks_are_embedded_and_a_broken_image_is_listed_with_its_reason(world: World) -> None:
     world.ls.add_project(LS_ID, 20)
     world.ls.put(LS_ID, [RemoteTask(7, "broken.png", (), 10.0), RemoteTask(9, None, (), 10.0)])
-    register(world.services, KEY, LABEL_CONFIG)
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     sync.reconcile(world.services, world.project.id, full=True)
     world.embed_all()
     counts = world.services.tasks.counts(world.project.id)
@@ -102,7 +102,7 @@ def test_all_pages_of_a_task_are_embedded_and_what_is_left_out_is_told(world: Wo
             RemoteTask(3, None, (), 10.0, gone),
         ],
     )
-    register(world.services, KEY, LABEL_CONFIG)
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     sync.reconcile(world.services, world.project.id, full=True)
     world.embed_all()
     assert world.embedder.shown[1] == some.refs and world.embedder.shown[4] == ("/data/upload/3.png",)

@@ -293,3 +293,42 @@ def test_queued_jobs_and_events_survive_kill_9_of_valkey(tmp_path: Path):
 )
 def test_errors_for_people_are_one_line_without_credentials(error, shown):
     assert one_line(error) == shown
+
+
+def ours(jobs: RqJobs) -> dict[str, int]:
+    """All keys of ours with their seconds to live; -1: for ever."""
+    return {key.decode(): jobs.redis.ttl(key) for key in jobs.redis.keys("*")}
+
+
+def test_a_caller_waits_once_until_it_is_settled_and_is_then_not_heard_for_a_while(jobs):
+    """(10-A1)"""
+    assert jobs.knock("7.1", {"batch_size": 3}, most=9) == "kept"
+    assert jobs.knock("7.1", {"batch_size": 4}, most=9) == "heard"
+    (caller,) = jobs.callers()
+    assert (caller.key, caller.extra) == ("7.1", {"batch_size": 3}) and abs(caller.at - time.time()) < 60
+    jobs.settle("7.1", 300.0)
+    assert jobs.callers() == [] and jobs.knock("7.1", {}, most=9) == "heard"
+    jobs.redis.zadd(at("settled"), {"7.1": time.time() - 1})  # its time is over
+    assert jobs.knock("7.1", {}, most=9) == "kept"
+    jobs.settle("7.1", 0.0)
+    assert jobs.knock("7.1", {}, most=9) == "kept"
+
+
+def test_ten_thousand_callers_leave_two_keys_that_expire(jobs):
+    """(10-A1) Waiting and remembered ones together are bounded; so is the work that they cause."""
+    heard = {}
+    for number in range(10_000):
+        key = f"{number}.1"
+        said = jobs.knock(key, {}, most=100)
+        heard[said] = heard.get(said, 0) + 1
+        if said == "kept" and number % 2:
+            jobs.settle(key, 300.0)
+    assert heard == {"kept": 100, "full": 9_900} and len(jobs.callers()) == 50
+    left = ours(jobs)
+    assert left.keys() == {at("callers"), at("settled")} and all(0 < seconds <= 86_400 for seconds in left.values())
+
+
+def test_settling_one_caller_does_not_shorten_the_memory_of_another(jobs):
+    jobs.settle("1.1", 300.0)
+    jobs.settle("2.1", 5.0)
+    assert jobs.redis.ttl(at("settled")) > 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
@@ -10,7 +11,7 @@ import pytest
 
 from backend.core import strategy
 from backend.core.domain import LabelConfig, Strategy
-from backend.core.errors import BadSetting, UnknownProject
+from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 from backend.core.presets import preset
 from tests.backend.conftest import CONFIG
 
@@ -52,10 +53,29 @@ def test_a_key_is_completed_and_never_shortened(state):
     assert add(state, "7").key == "7.55"
 
 
-def test_a_reused_label_studio_id_starts_a_fresh_project(state, project):
+def test_a_project_created_at_another_time_is_refused_and_changes_nothing(state, project):
+    """(10-A1) Only `replace` drops a project."""
     state.tasks.upsert(project.id, [(1, "a")])
-    fresh = add(state, "7.2")
-    assert fresh.id != project.id
+    with pytest.raises(AnotherProject, match=r"7\.1 here and 7\.2 in Label Studio"):
+        add(state, "7.2", "Zoo")
+    assert state.projects.all() == [project] and state.tasks.counts(project.id).tasks == 1
+
+
+def test_defaults_are_for_new_projects_only(state):
+    given = {"title": "Pets", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
+    made = state.projects.add(7, "7.1", **given, defaults={"batch_size": 3})
+    assert state.projects.add(7, "7.1", **given, defaults={"batch_size": 4}).batch_size == made.batch_size == 3
+
+
+def test_a_replaced_project_starts_fresh_and_is_replaced_once(state, project):
+    state.tasks.upsert(project.id, [(1, "a")])
+    state.projects.update(project.id, batch_size=3)
+    given = {"title": "Zoo", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
+    fresh = state.projects.replace(project.id, "7.2", **given)
+    assert (fresh.ls_id, fresh.key, fresh.title, fresh.batch_size) == (7, "7.2", "Zoo", 10) and fresh.id != project.id
+    with pytest.raises(UnknownProject):
+        state.projects.replace(project.id, "7.2", **given)
+    assert state.projects.all() == [fresh]
     assert state.tasks.counts(fresh.id).tasks == state.tasks.counts(project.id).tasks == 0
     with pytest.raises(UnknownProject):
         state.projects.get(project.id)
@@ -127,3 +147,24 @@ def test_a_secret_is_made_once_and_is_long(state):
     assert state.projects.secret("webhook") == one
     assert state.projects.secret("session") != one
     assert len(one) >= 40
+
+
+@pytest.mark.parametrize("how", ["add", "replace"])
+def test_many_who_add_or_replace_a_project_at_once_make_one(state, how):
+    """(10-A1) `connect` and the worker that its /setup woke both enroll the project."""
+    given = {"title": "Pets", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
+    old = state.projects.add(7, "7.1", **given) if how == "replace" else None
+    together = threading.Barrier(6)
+
+    def enroll(_: int) -> int | None:
+        together.wait(30)
+        try:
+            made = state.projects.replace(old.id, "7.2", **given) if old else state.projects.add(7, "7.1", **given)
+        except UnknownProject:
+            return None
+        return made.id
+
+    with ThreadPoolExecutor(6) as pool:
+        ids = [number for number in pool.map(enroll, range(6)) if number is not None]
+    (left,) = state.projects.all()
+    assert set(ids) == {left.id} and len(ids) == (1 if old else 6)

@@ -9,8 +9,9 @@ import json
 
 import pytest
 
+from backend.core.ourselves import SECRET_HEADER, proof
 from backend.core.services import Options
-from backend.core.sync import SECRET_HEADER
+from backend.settings import Settings
 from backend.web import create_app
 from tests.backend.requests import BASIC, CREATED, SETUP, START, settings
 from tests.backend.world import KEY, LS_ID, World
@@ -34,14 +35,38 @@ def test_health_and_versions_answer_as_label_studio_wants(client):
     assert client.get("/versions").json == {"versions": ["LabelQueue"]}
 
 
-def test_setup_registers_the_project_and_uses_neither_host_nor_token(client, world):
-    answer = client.post("/setup", json=SETUP)
+def test_setup_of_an_unknown_project_is_left_to_the_workers_and_uses_neither_host_nor_token(client, world):
+    answer = client.post("/setup", json=SETUP | {"extra_params": '{"batch_size": 7}'})
     assert (answer.status_code, answer.json) == (200, {"model_version": "LabelQueue"})
-    assert world.project.key == KEY and world.jobs.names() == ["sync"] and world.ls.calls == []
+    assert [(caller.key, caller.extra) for caller in world.jobs.callers()] == [(KEY, {"batch_size": 7})]
+    assert world.jobs.names() == ["meet"] and world.ls.calls == [] and world.services.projects.all() == []
+
+
+@pytest.mark.parametrize("key", ["1.1", "5.1", "5", "2147483647.1"])
+def test_no_request_for_another_project_than_ours_adds_or_removes_one(client, world, key):
+    """(10-A1) A /setup with another stamp dropped the project; a /predict with one read what is another's."""
+    world.connect(6)
+    world.embed_all()
+    world.rank()
+    before = world.services.projects.all()
+    for body in (SETUP | {"project": key}, SETUP | {"project": key, "extra_params": {"strategy": "random"}}):
+        assert client.post("/setup", json=body).json == {"model_version": "LabelQueue"}
+    predicted = client.post("/predict", json={"project": key, "tasks": [{"id": 1}]})
+    assert predicted.status_code == (200 if key == str(LS_ID) else 400)
+    number = int(key.split(".")[0])
+    assert client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": number}}).status_code == 202
+    assert world.services.projects.all() == before and world.served()
+
+
+@pytest.mark.parametrize("key", ["0.1", "01.1", "1.", "2147483648.1", "9999999999.1"])
+def test_ids_that_label_studio_cannot_have_are_refused(client, world, key):
+    assert client.post("/setup", json=SETUP | {"project": key}).status_code == 400
+    assert world.jobs.callers() == []
 
 
 @pytest.mark.parametrize("extra", [None, "", '{"batch_size": 7}', {"batch_size": 7}])
 def test_setup_takes_extra_params_in_every_form(client, world, extra):
+    world.connect(3)
     assert client.post("/setup", json=SETUP | {"extra_params": extra}).status_code == 200
     assert world.project.batch_size == (7 if extra else 10)
 
@@ -206,10 +231,72 @@ def test_foreign_web_pages_are_refused(client, world, secret):
     foreign = {"Origin": "http://evil.example"}
     assert client.post("/setup", json=SETUP, headers=foreign).status_code == 403
     assert client.post("/webhook", json=CREATED, headers=foreign | secret).status_code == 403
-    assert client.get("/api/projects", headers={"Host": "evil.example"}).status_code == 403
-    assert client.get("/", headers={"Host": "127.0.0.1.evil.example:9090"}).status_code == 403
-    assert client.get("/api/projects", headers={"Host": "127.0.0.1:9090"}).status_code == 200
-    assert world.services.projects.all() == []
+    assert world.services.projects.all() == [] and world.jobs.callers() == []
+
+
+EVERYTHING = [
+    ("GET", "/", None),
+    ("GET", "/versions", None),
+    ("GET", "/api/projects", None),
+    ("GET", "/nothing", None),
+    ("POST", "/setup", SETUP),
+    ("POST", "/predict", {"project": KEY, "tasks": []}),
+    ("POST", "/webhook", START),
+    ("POST", "/webhook", CREATED),
+    ("PUT", f"/api/projects/{LS_ID}/strategy", {"name": "random"}),
+]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:9090", "localhost.evil.example", "10.0.0.1"])
+def test_under_a_foreign_name_only_health_answers(client, world, secret, host):
+    """(10-A2) A name made to lead to us (DNS rebinding) could call /setup, /predict, /versions and START_TRAINING."""
+    world.connect(3)
+    before = (world.services.projects.all(), world.jobs.names())
+    foreign = {"Host": host, "Origin": f"http://{host}"}
+    for method, path, body in EVERYTHING:
+        for more in ({}, secret):
+            answer = client.open(path, method=method, json=body, headers=foreign | more)
+            assert answer.status_code == 403 and "PUBLIC_URL" in answer.json["error"], (method, path)
+    assert client.get("/health", headers=foreign).status_code == 200
+    assert (world.services.projects.all(), world.jobs.submitted, world.jobs.callers()) == (before[0], [], [])
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:9090", "127.0.0.2", "localhost:9090", "LOCALHOST", "[::1]:9090", "lq.example.org", "web:9090"]
+)
+def test_our_own_names_are_served(world, tmp_path, host):
+    """(10-A2) Loopback addresses, localhost, HOST and PUBLIC_URL's host."""
+    ours = Settings(
+        home=tmp_path, host="localhost" if "web" not in host else "web", public_url="https://lq.example.org"
+    )
+    client = create_app(world.services, ours).test_client()
+    world.connect(3)
+    for method, path, body in EVERYTHING:
+        assert client.open(path, method=method, json=body, headers={"Host": host}).status_code != 403, (method, path)
+
+
+def test_with_a_password_label_studio_may_call_us_by_any_name(locked):
+    """(10-A2) A page under a foreign name has no password of ours: browsers keep one for the origin it was given to."""
+    host = {"Host": "labelqueue.internal"}
+    assert locked.post("/setup", json=SETUP, headers=host | BASIC).status_code == 200
+    for method, path, body in EVERYTHING:
+        assert locked.open(path, method=method, json=body, headers=host).status_code == 401
+
+
+def test_health_proves_who_we_are_and_tells_no_secret(client, world, tmp_path):
+    """(10-C5) The proof differs by challenge and by installation."""
+    (tmp_path / "other").mkdir()
+    other = World(tmp_path / "other")
+    theirs = create_app(other.services, settings(tmp_path)).test_client()
+    one, two = "0" * 32, "1" * 32
+    said = [
+        server.get(f"/health?challenge={number}").json["proof"] for server in (client, theirs) for number in (one, two)
+    ]
+    assert len(set(said)) == 4
+    assert client.get(f"/health?challenge={one}").json["proof"] == said[0]
+    assert said[0] == proof(world.services.projects.secret("instance"), one)
+    for challenge in ("", "x", "0" * 33, "0" * 31 + "\u0660"):
+        assert client.get("/health", query_string={"challenge": challenge}).json.keys() == {"status", "model_class"}
 
 
 def test_a_form_cannot_change_anything(client, world):

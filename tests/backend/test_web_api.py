@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from backend.core.enroll import enroll
 from backend.web.errors import reason
-from tests.backend.requests import SETUP
 from tests.backend.world import LS_ID
+from tests.fakes import CONFIG
 
 
 def test_status_queue_and_tasks_are_served(client, world):
@@ -133,8 +134,5 @@ def test_the_page_says_how_to_connect_and_then_how_things_stand(client, world):
 
 def test_the_page_escapes_titles(client, world):
     world.ls.add_project(LS_ID, 0, title="<script>alert(1)</script>")
-    client.post("/setup", json=SETUP)
-    from backend.core import sync
-
-    sync.reconcile(world.services, world.project.id, full=True)
+    enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     assert "<script>" not in client.get("/").text and "&lt;script&gt;" in client.get("/").text

@@ -51,6 +51,9 @@ def test_the_remaining_jobs_run_on_a_connected_project(world):
     world.jobs.push_events([{"gone": "tasks", "project": 5, "ids": [1], "at": 1.0}])
     jobs.absorb()
     assert world.jobs.backlog() == 0
+    world.jobs.knock("77.1", {}, most=9)
+    jobs.meet()
+    assert world.jobs.callers() == []
     for job in (jobs.sync, jobs.reconcile, jobs.publish, jobs.tidy):
         job(project=project)
     assert world.services.rankings.live(project) is not None

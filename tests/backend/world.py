@@ -8,9 +8,18 @@ from pathlib import Path
 from backend.adapters.state import open_state
 from backend.core import cycle, embed, sync
 from backend.core.domain import Project
-from backend.core.register import register
+from backend.core.enroll import enroll
 from backend.core.services import Options, Services
-from tests.fakes import LABEL_CONFIG, FakeEmbedder, FakeFeatures, FakeJobs, FakeLabelStudio, FakeTrainer, FixedClock
+from tests.fakes import (
+    CONFIG,
+    FakeAddresses,
+    FakeEmbedder,
+    FakeFeatures,
+    FakeJobs,
+    FakeLabelStudio,
+    FakeTrainer,
+    FixedClock,
+)
 
 LS_ID = 5
 KEY = f"{LS_ID}.1700000000"
@@ -25,15 +34,17 @@ class World:
     ls: FakeLabelStudio = field(default_factory=FakeLabelStudio)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     clock: FixedClock = field(default_factory=FixedClock)
+    addresses: FakeAddresses = field(default_factory=FakeAddresses)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     renewed: FakeEmbedder = field(default_factory=lambda: FakeEmbedder(name="tuned"))  # of any checkpoint
     trainer: FakeTrainer = field(default_factory=FakeTrainer)
     features: FakeFeatures = field(default_factory=FakeFeatures)
     has_gpu: bool = False
+    database_url: str = ""  # default: a SQLite file in `folder`
     options: Options = field(default_factory=lambda: Options(shard_size=8, chunk_size=4))
-    database_url: str = ""  # a SQLite file in the folder
 
     def __post_init__(self) -> None:
+        self.jobs.clock = self.clock
         self.state = open_state(self.database_url or f"sqlite:///{self.folder}/state.sqlite", now=self.clock.now)
         self.services = Services(
             self.state.projects,
@@ -47,6 +58,7 @@ class World:
             lambda checkpoint: self.renewed if checkpoint else self.embedder,
             lambda: self.trainer,
             lambda: self.has_gpu,
+            self.addresses,
             self.options,
         )
 
@@ -60,9 +72,9 @@ class World:
         return self.jobs.names()
 
     def connect(self, tasks: int = 30) -> Project:
-        """A project with tasks that is registered and synced."""
+        """A project with tasks that is enrolled and synced."""
         self.ls.add_project(LS_ID, tasks)
-        register(self.services, KEY, LABEL_CONFIG)
+        enroll(self.services, self.ls.remote[LS_ID], CONFIG)
         sync.reconcile(self.services, self.project.id, full=True)
         return self.project
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from tests.e2e.conftest import BATCH
@@ -132,6 +133,29 @@ def test_a_project_connected_on_label_studios_own_page_works_as_well(live: Live)
     assert live.label_studio.next_task(project) == live.queue(project)[0]
     live.wait(lambda: all(hook["headers"] for hook in live.webhooks(project)), 30, "a secret on the webhook", project)
     live.labelqueue.run("doctor", project)
+
+
+def test_another_name_of_ours_typed_on_label_studios_page_with_extra_params_is_taken_up_by_itself(live: Live) -> None:
+    """(10-A1, 10-C5) /setup comes before anything else of ours ran; PUBLIC_URL says 127.0.0.1."""
+    project = live.project(30, connect=False)
+    typed = live.labelqueue.url.replace("127.0.0.1", "localhost")
+    extra = '{"strategy": "random", "batch_size": "15"}'
+    body = {"project": project, "url": typed, "title": "my model", "is_interactive": False, "extra_params": extra}
+    live.label_studio.admin.http.post("/api/ml/", json=body).raise_for_status()
+    live.ready(project, 30)
+    assert (live.status(project)["strategy"], live.status(project)["batch_size"]) == ("random", 15)
+    live.wait(lambda: all(hook["headers"] for hook in live.webhooks(project)), 30, "a secret on the webhook", project)
+    live.labelqueue.run("doctor", project)
+    live.labelqueue.run("connect", project)
+    assert [hook["url"] for hook in live.webhooks(project)] == [f"{typed}/webhook"]
+    rows = live.label_studio.admin.http.get("/api/ml/", params={"project": project}).json()
+    assert [row["url"] for row in rows] == [typed]
+
+    setup = {"project": f"{project}.1", "schema": "", "extra_params": {"strategy": "coreset"}}
+    assert httpx.post(f"{typed}/setup", json=setup).json() == {"model_version": "LabelQueue"}
+    live.label_studio.annotate(live.queue(project)[0], "1")
+    live.counts(project, labeled=1)
+    assert live.status(project)["strategy"] == "random"
 
 
 def test_a_queue_that_a_person_reset_is_ours_again(live: Live) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.core.domain import JobView, WorkerView
+from backend.core.domain import Caller, JobView, Knock, WorkerView
 from backend.core.errors import QueueDown
+
+
+@dataclass
+class FixedClock:
+    """Stands still until told."""
+
+    time: float = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
 
 
 @dataclass
@@ -21,8 +32,11 @@ class FakeJobs:
     hits: set[str] = field(default_factory=set)
     views: list[JobView] = field(default_factory=list)
     crew: list[WorkerView] = field(default_factory=list)
+    waiting_callers: dict[str, Caller] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)  # until the test takes them away
     last_progress: tuple[int, int] = (0, 0)
     down: bool = False
+    clock: FixedClock = field(default_factory=FixedClock)
 
     def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
         self.ping()
@@ -53,6 +67,25 @@ class FakeJobs:
         self.ping()
         return len(self.events)
 
+    def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
+        self.ping()
+        if key in self.waiting_callers or key in self.settled:
+            return "heard"
+        if len(self.waiting_callers) + len(self.settled) >= most:
+            return "full"
+        self.waiting_callers[key] = Caller(key, json.loads(json.dumps(extra)), self.clock.now())
+        return "kept"
+
+    def callers(self) -> list[Caller]:
+        self.ping()
+        return list(self.waiting_callers.values())
+
+    def settle(self, key: str, seconds: float) -> None:
+        self.ping()
+        self.waiting_callers.pop(key, None)
+        if seconds > 0:
+            self.settled.add(key)
+
     def progress(self, done: int, total: int) -> None:
         self.last_progress = (done, total)
 
@@ -72,13 +105,3 @@ class FakeJobs:
         fresh = key not in self.hits
         self.hits.add(key)
         return fresh
-
-
-@dataclass
-class FixedClock:
-    """Stands still until told."""
-
-    time: float = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time

@@ -43,10 +43,10 @@ def annotation(number: int, task: int, label: str) -> dict[str, Any]:
     return {"id": number, "task": task, "result": [region], "updated_at": "2026-01-01T00:00:00Z"}
 
 
-def test_setup_registers_the_project_with_its_whole_key(client: FlaskClient, world: World) -> None:
+def test_setup_tells_the_workers_the_whole_key_of_an_unknown_project(client: FlaskClient, world: World) -> None:
     assert setup(client).json == {"model_version": "LabelQueue"}
-    assert world.project.key == KEY
-    assert world.asked() == ["sync"]
+    assert [caller.key for caller in world.jobs.callers()] == [KEY]
+    assert world.asked() == ["meet"] and world.services.projects.all() == []
 
 
 def test_setup_names_the_live_ranking_in_its_model_version(client: FlaskClient, world: World) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, secrets
 from backend.adapters.state.values import clean
-from backend.core.domain import LabelConfig, Project, Strategy
-from backend.core.errors import BadSetting, UnknownProject
+from backend.core.domain import LabelConfig, Project, Strategy, is_another
+from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 
 SETTABLE = (
     "strategy",
@@ -41,25 +41,54 @@ class SqlProjects:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def add(self, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig, at: float) -> Project:
-        """Insert, or update title, config and key; see `ports.Projects.add` for a reused Label Studio id."""
-        values = {
-            "key": clean(key),
-            "title": clean(title),
-            "label_config": clean(label_config),
-            "config": asdict(config),
-        }
+    def add(
+        self,
+        ls_id: int,
+        key: str,
+        *,
+        title: str,
+        label_config: str,
+        config: LabelConfig,
+        at: float,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Project:
+        """Insert, or update title, config and key. Raises `AnotherProject`; see `ports.Projects.add`."""
+        shown = _shown(key, title, label_config, config)
+        row = select(projects.c.id, projects.c.key).where(projects.c.ls_id == ls_id).with_for_update()
         with self._db.write() as connection:
-            row = connection.execute(select(projects).where(projects.c.ls_id == ls_id).with_for_update()).first()
-            if row is not None and _is_another(row.key, key):
-                connection.execute(delete(projects).where(projects.c.id == row.id))
-                row = None
-            if row is None:
-                connection.execute(insert(projects).values(ls_id=ls_id, **values, **_defaults(at)))
-            else:
-                if "." not in key:
-                    values["key"] = row.key  # the shorter form says less
-                connection.execute(update(projects).where(projects.c.id == row.id).values(**values))
+            known = connection.execute(row).first()
+            if known is None:
+                fresh = {"ls_id": ls_id, **shown, **_defaults(at), **(defaults or {})}
+                if connection.execute(or_ignore(connection, projects).values(**fresh)).rowcount:
+                    return _one(connection, ls_id, projects.c.ls_id == ls_id)
+                known = connection.execute(row).one()  # somebody else added it just now
+            if is_another(known.key, key):
+                raise AnotherProject(f"project {ls_id} is {known.key} here and {key} in Label Studio; a worker looks")
+            if "." not in key:
+                shown["key"] = known.key  # the shorter form says less
+            connection.execute(update(projects).where(projects.c.id == known.id).values(**shown))
+            return _one(connection, ls_id, projects.c.ls_id == ls_id)
+
+    def replace(
+        self,
+        project: int,
+        key: str,
+        *,
+        title: str,
+        label_config: str,
+        config: LabelConfig,
+        at: float,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Project:
+        """Drop the project and begin another one under its Label Studio id. Raises `UnknownProject`."""
+        fresh = {**_shown(key, title, label_config, config), **_defaults(at), **(defaults or {})}
+        with self._db.write() as connection:
+            ls_id = connection.execute(
+                delete(projects).where(projects.c.id == project).returning(projects.c.ls_id)
+            ).scalar()
+            if ls_id is None:
+                raise UnknownProject(project)
+            connection.execute(insert(projects).values(ls_id=ls_id, **fresh))
             return _one(connection, ls_id, projects.c.ls_id == ls_id)
 
     def get(self, project: int) -> Project:
@@ -108,17 +137,27 @@ class SqlProjects:
         if known is not None:
             return str(known)
         with self._db.write() as connection:
-            make = on_conflict_ignore(connection).values(name=name, value=random.token_urlsafe(32))
+            make = or_ignore(connection, secrets).values(name=name, value=random.token_urlsafe(32))
             connection.execute(make)
             return str(connection.execute(query).scalar_one())
 
 
-def on_conflict_ignore(connection: Connection) -> Any:
-    """INSERT into secrets that leaves an existing row alone, in the connection's dialect."""
+def or_ignore(connection: Connection, table: Table) -> Any:
+    """INSERT that leaves an existing row alone, in the connection's dialect."""
     from sqlalchemy.dialects import postgresql, sqlite
 
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(secrets).on_conflict_do_nothing()
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _shown(key: str, title: str, label_config: str, config: LabelConfig) -> dict[str, Any]:
+    """What Label Studio says of a project."""
+    return {
+        "key": clean(key),
+        "title": clean(title),
+        "label_config": clean(label_config),
+        "config": asdict(config),
+    }
 
 
 def _defaults(at: float) -> dict[str, Any]:
@@ -136,10 +175,6 @@ def _defaults(at: float) -> dict[str, Any]:
         "backbone": "",
         "before_preset": {},
     }
-
-
-def _is_another(old: str, new: str) -> bool:
-    return "." in old and "." in new and old.split(".", 1)[1] != new.split(".", 1)[1]
 
 
 def _one(connection: Connection, name: int, condition: Any) -> Project:

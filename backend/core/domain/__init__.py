@@ -4,7 +4,16 @@ Times are seconds since the epoch (float, UTC). `project` is always OUR id of a 
 """
 
 from backend.core.domain.features import Backbone, Embedded, Failed, FeatureBatch, FeatureTable
-from backend.core.domain.projects import READING, LabelConfig, Project, RenewalMode, Strategy
+from backend.core.domain.projects import (
+    LARGEST_ID,
+    READING,
+    LabelConfig,
+    Project,
+    RenewalMode,
+    Strategy,
+    is_another,
+    ls_id_of,
+)
 from backend.core.domain.rankings import (
     GUESSES,
     PUBLICATION_MOVES,
@@ -18,16 +27,18 @@ from backend.core.domain.rankings import (
 )
 from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
 from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Claim, Counts, Deleted, Pages, Task, TaskState
-from backend.core.domain.work import JobView, WorkerView
+from backend.core.domain.work import Caller, JobView, Knock, WorkerView
 
 __all__ = [
     "GUESSES",
+    "LARGEST_ID",
     "MOST_PAGES",
     "PLAIN",
     "PUBLICATION_MOVES",
     "READING",
     "Annotation",
     "Backbone",
+    "Caller",
     "Claim",
     "Counts",
     "Deleted",
@@ -39,6 +50,7 @@ __all__ = [
     "Guesses",
     "Head",
     "JobView",
+    "Knock",
     "LabelConfig",
     "Pages",
     "Pick",
@@ -57,4 +69,6 @@ __all__ = [
     "Task",
     "TaskState",
     "WorkerView",
+    "is_another",
+    "ls_id_of",
 ]

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 RenewalMode = Literal["off", "suggest", "auto"]
+KEY = re.compile(r"([1-9]\d{0,9})(\.\d{1,15})?", re.ASCII)
+LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
+
+
+def ls_id_of(key: str) -> int | None:
+    """Label Studio's id in a project key "<id>.<created>" or "<id>"; None if it is no key."""
+    found = KEY.fullmatch(key)
+    return int(found[1]) if found and int(found[1]) <= LARGEST_ID else None
+
+
+def is_another(key: str, other: str) -> bool:
+    """Whether two keys of one id have different creation stamps; one without a stamp differs from none."""
+    return "." in key and "." in other and key != other
 
 
 READING = 1

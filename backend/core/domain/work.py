@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+Knock = Literal["kept", "heard", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A project that we do not know and that said hello at `at`, with its extra params."""
+
+    key: str
+    extra: Mapping[str, Any]
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from backend.core.domain import JobView, WorkerView
+from backend.core.domain import Caller, JobView, Knock, WorkerView
 
 
 class Jobs(Protocol):
@@ -26,6 +26,21 @@ class Jobs(Protocol):
 
     def backlog(self) -> int:
         """Events not yet taken."""
+        ...
+
+    def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
+        """Keep the hello of a project that we do not know for the workers ("kept").
+
+        "heard": it waits already, or was settled lately; "full": `most` wait or are remembered. Nothing is kept then.
+        """
+        ...
+
+    def callers(self) -> list[Caller]:
+        """Who waits."""
+        ...
+
+    def settle(self, key: str, seconds: float) -> None:
+        """A caller waits no longer, and is not heard again for so long."""
         ...
 
     def progress(self, done: int, total: int) -> None:

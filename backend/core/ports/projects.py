@@ -9,11 +9,37 @@ from backend.core.domain import LabelConfig, Project
 
 
 class Projects(Protocol):
-    def add(self, ls_id: int, key: str, *, title: str, label_config: str, config: LabelConfig, at: float) -> Project:
-        """Insert, or update title/config/key of the row with this ls_id; settings are kept.
+    def add(
+        self,
+        ls_id: int,
+        key: str,
+        *,
+        title: str,
+        label_config: str,
+        config: LabelConfig,
+        at: float,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Project:
+        """Insert with these settings, or update title/config/key of the row with this ls_id; settings are kept then.
 
-        A key that differs in its part after the dot means that Label Studio reuses the id for a new project: the
-        old project's rows are dropped and a fresh one is made.
+        Raises `AnotherProject`, and changes nothing, for a key with another creation stamp than the row's.
+        """
+        ...
+
+    def replace(
+        self,
+        project: int,
+        key: str,
+        *,
+        title: str,
+        label_config: str,
+        config: LabelConfig,
+        at: float,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Project:
+        """Drop the project with all that hangs on it and begin one under the same Label Studio id, in one transaction.
+
+        For those who have asked Label Studio only. Raises `UnknownProject` if it is gone, or replaced, already.
         """
         ...
 
