@@ -181,12 +181,13 @@ def test_predictions_deleted_in_the_data_manager_come_back_in_our_order(live: Li
 
 
 def test_predictions_that_somebody_imports_under_our_version_are_left_behind(live: Live) -> None:
-    """(10-C1) The lowest score would be served first."""
+    """(10-C1) The lowest score is served first; Label Studio takes scores from 0 to 1 only."""
     project = live.project(30)
     order, before = live.queue(project), live.version(project)
-    rivals = [{"task": task, "score": -1.0, "model_version": before, "result": []} for task in order[-3:]]
+    rivals = [{"task": task, "score": 0.0, "model_version": before, "result": []} for task in order[-3:]]
     http = live.label_studio.admin.http
-    http.post(f"/api/projects/{project}/import/predictions", json=rivals).raise_for_status()
+    answer = http.post(f"/api/projects/{project}/import/predictions", json=rivals).raise_for_status()
+    assert answer.json()["created"] == 3
     live.next_version(project, before)
     assert live.queue(project) == order == live.label_studio.served(project)
     assert live.label_studio.next_task(project) == order[0]

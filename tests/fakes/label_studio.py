@@ -151,7 +151,8 @@ class FakeLabelStudio:
         unknown = [p.task_id for p in predictions if p.task_id not in self.items[ls_id]]
         if unknown:
             raise LabelStudioRefused(400, f"task {unknown[0]} does not exist")
-        good = [p for p in predictions if p.guess is None or p.guess.choice in self.config.classes]
+        known = {None, *self.config.classes}
+        good = [p for p in predictions if 0 <= p.score <= 1 and (p.guess.choice if p.guess else None) in known]
         self.predictions.setdefault((ls_id, model_version), []).extend(good)
         return len(good)
 
