@@ -144,9 +144,10 @@ def _await_port(settings: Settings) -> None:
 
 
 def _command(name: str) -> list[str]:
-    """Our own command in this interpreter, wherever the package lies."""
+    """Our own command in this interpreter, wherever the package lies; -P: never what lies in the working folder."""
     root = str(Path(__file__).resolve().parent.parent)
-    return [sys.executable, "-c", f"import sys; sys.path.append({root!r}); from backend.cli import main; main()", name]
+    code = f"import sys; sys.path.append({root!r}); from backend.cli import main; main()"
+    return [sys.executable, "-P", "-c", code, name]
 
 
 def _valkey(settings: Settings) -> Part | None:

@@ -41,6 +41,7 @@ class LabelQueueUp:
         self.command = str(Path(sys.executable).with_name("labelqueue"))
         self.environment = {
             **os.environ,
+            "PYTHONSAFEPATH": "1",  # a folder called backend where this is started is none of ours
             "LABELQUEUE_HOME": str(home.folder / "labelqueue"),
             "LABEL_STUDIO_URL": label_studio,
             "LABEL_STUDIO_API_KEY": home.token,
