@@ -23,8 +23,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend.core.errors import BadSetting
+from backend.core.masking import MASK, mask_text, mask_url, secrets_in
 
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 107 bytes
+ADDRESSES = ("label_studio_url", "redis_url", "database_url", "storage_url", "public_url")
 
 
 def _split(value: object) -> object:
@@ -59,7 +61,7 @@ class Settings(BaseSettings):
         "Folder of everything that is kept on this machine", lambda: Path("~/.labelqueue"), names=("LABELQUEUE_HOME",)
     )
     label_studio_url: str = _setting(
-        "Label Studio as we reach it", "http://localhost:8080", names=("LABEL_STUDIO_HOST",)
+        "Label Studio as we reach it", "http://localhost:8080", names=("LABEL_STUDIO_HOST",), repr=False
     )
     label_studio_api_key: SecretStr | None = _setting(
         "Label Studio token, personal or legacy (Account & Settings)", None, names=("LABEL_STUDIO_ACCESS_TOKEN",)
@@ -80,7 +82,9 @@ class Settings(BaseSettings):
     host: str = _setting("Address that the web process binds", "127.0.0.1")
     port: int = _setting("Port of the web process", 9090, ge=0, le=65535)
     public_url: str = _setting(
-        "Our address as Label Studio reaches it", lambda data: f"http://127.0.0.1:{data.get('port', 9090)}"
+        "Our address as Label Studio reaches it",
+        lambda data: f"http://127.0.0.1:{data.get('port', 9090)}",
+        repr=False,
     )
     basic_auth_user: str = _setting("User name asked of Label Studio and of API callers; empty: no check", "")
     basic_auth_pass: SecretStr | None = _setting("Password to BASIC_AUTH_USER", None)
@@ -153,8 +157,7 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every secret text among the settings, for the log's mask."""
         kept = [s.get_secret_value() for s in (self.label_studio_api_key, self.basic_auth_pass) if s]
-        urls = (urlsplit(u).password for u in (self.redis_url, self.database_url, self.storage_url))
-        return [text for text in [*kept, *urls] if text]
+        return [text for text in [*kept, *(s for name in ADDRESSES for s in secrets_in(getattr(self, name)))] if text]
 
     def check_bind(self) -> None:
         """Raise `BadSetting` when the network could reach us without a password."""
@@ -253,19 +256,14 @@ class Row:
     also: tuple[str, ...]
 
 
-def masked(url: str) -> str:
-    """The text with the password of a URL hidden."""
-    return re.sub(r"(?<=://)([^/@:]*):([^/@]*)@", r"\1:***@", url)
-
-
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
-        return "***"
+        return MASK
     if isinstance(value, tuple):
-        return ",".join(value)
+        return mask_text(",".join(value))
     if isinstance(value, bool):
         return str(value).lower()
-    return "" if value is None else masked(str(value))
+    return "" if value is None else mask_url(str(value)) if name in ADDRESSES else mask_text(str(value))
 
 
 def rows(settings: Settings) -> list[Row]:
@@ -274,7 +272,7 @@ def rows(settings: Settings) -> list[Row]:
     return [
         Row(
             name=shown_name(name),
-            value=_shown(getattr(settings, name)),
+            value=_shown(name, getattr(settings, name)),
             source=found[name][1] if name in found else "default",
             help=field.description or "",
             also=tuple(n for n in names_of(name) if n != shown_name(name)),

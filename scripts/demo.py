@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from backend.console.terminal import Terminal, shown
 from scripts.demo_home import DemoHome, check_port
 from scripts.demo_images import DemoError, Images, drawn_digits, own_images
 from scripts.label_studio_server import EMAIL, ROOT, LabelStudioServer, LabelStudioStartError
@@ -29,7 +29,7 @@ from scripts.label_studio_server import EMAIL, ROOT, LabelStudioServer, LabelStu
 HOME = ROOT / ".demo"
 SILENT_LIMIT = 900.0  # seconds without progress before we give up
 FAILING_LIMIT = 60.0  # the same while a job fails again and again
-console = Console(highlight=False)
+console = Terminal(highlight=False)
 
 
 class LabelQueueUp:
@@ -165,7 +165,7 @@ def wait_for_ranking(queue: LabelQueueUp, project: int) -> dict[str, Any]:
     """Show progress until the first ranking is live; the last status. What keeps failing is shown, then raised."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -183,7 +183,7 @@ def wait_for_ranking(queue: LabelQueueUp, project: int) -> dict[str, Any]:
                 return status
             words = "ranking the images" if status["tasks"] and done >= status["tasks"] else "looking at the images"
             if errors:
-                words = f"trying again: {errors[0][:80]}"
+                words = shown(f"trying again: {errors[0][:80]}")
             bar.update(row, description=words, completed=done, total=status["tasks"] or None)
             if done != seen:
                 seen, since = done, time.monotonic()
@@ -267,9 +267,11 @@ def main() -> int:
             return 0
         demo(arguments.once)
     except KeyboardInterrupt:
-        console.print("\nEnded. `make demo` goes on where you left.")
+        console.line()
+        console.print("Ended. `make demo` goes on where you left.")
     except (DemoError, LabelStudioStartError) as error:
-        console.print(f"demo: {error}", markup=False)
+        for line in f"demo: {error}".splitlines():  # the end of a log may follow
+            console.print(line, markup=False)
         return 1
     return 0
 

@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 
 from backend.core.domain import JobView, WorkerView
 from backend.core.errors import QueueDown
+from backend.core.masking import mask_url
 
 PREFIX = "labelqueue:"
 URGENT, PLAIN, EMBED = "labelqueue-urgent", "labelqueue", "labelqueue-embed"
@@ -94,7 +95,7 @@ class RqJobs:
         self.redis: Any = Redis.from_url(
             redis_url, socket_connect_timeout=min(timeout, 0.3), socket_timeout=timeout, retry=retry
         )
-        self._where = _without_password(redis_url)
+        self._where = mask_url(redis_url)
         self._queues = {
             name: Queue(name, connection=self.redis, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
             for name in QUEUES
@@ -251,8 +252,3 @@ def _view(
         since=float(about["since"]) if "since" in about else None,
         error=about.get("error", ""),
     )
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"

@@ -60,7 +60,7 @@ def disconnect(
     if not yes:
         typer.confirm(f"Remove LabelQueue from project {project} and forget its features and rankings?", abort=True)
     for line in run(base.services(), project):
-        typer.echo(line)
+        base.tell(line)
 
 
 def strategy(
@@ -88,7 +88,7 @@ def strategy(
         base.print_json({"name": chosen.name, "params": dict(chosen.params)})
         return
     shown = ", ".join(f"{key}={value}" for key, value in chosen.params.items())
-    typer.echo(f"{chosen.name} {shown}".strip())
+    base.tell(f"{chosen.name} {shown}".strip())
 
 
 def learn(project: base.ProjectId) -> None:
@@ -100,7 +100,7 @@ def learn(project: base.ProjectId) -> None:
 
     opened = base.services()
     asked = run(opened, base.find(opened, project))
-    typer.echo("asked for" if asked else "a round waits or runs already")
+    base.tell("asked for" if asked else "a round waits or runs already")
 
 
 def sync(project: base.ProjectId) -> None:
@@ -112,7 +112,7 @@ def sync(project: base.ProjectId) -> None:
 
     opened = base.services()
     asked = look(opened, base.find(opened, project))
-    typer.echo("asked for" if asked else "a look waits or runs already")
+    base.tell("asked for" if asked else "a look waits or runs already")
 
 
 def tasks(
@@ -136,7 +136,7 @@ def tasks(
     found = base.find(opened, project)
     if retry:
         count = run(opened, found)
-        base.print_json({"retried": count}) if as_json else typer.echo(f"{count} images are tried again")
+        base.print_json({"retried": count}) if as_json else base.tell(f"{count} images are tried again")
         return
     listed = opened.tasks.list(found.id, state="failed" if failed else None, limit=limit)
     if as_json:

@@ -38,7 +38,7 @@ def set(
         base.print_json(kept)
         return
     for name, value in kept.items():
-        typer.echo(f"{name}={_shown(value)}")
+        base.tell(f"{name}={_shown(value)}")
 
 
 def _shown(value: object) -> str:

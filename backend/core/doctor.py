@@ -9,6 +9,7 @@ from typing import Any, Literal
 from backend.core.connect import CONNECTED
 from backend.core.domain import Project, RemoteBackend, RemoteProject
 from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
+from backend.core.masking import mask_text
 from backend.core.publish import SAMPLING
 from backend.core.services import Services
 from backend.core.sync import SECRET_HEADER
@@ -28,6 +29,10 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def masked(self) -> Finding:
+        """Without the secrets of addresses that errors named."""
+        return Finding(self.level, mask_text(self.what), mask_text(self.cure))
 
 
 def diagnose(

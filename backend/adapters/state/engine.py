@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 
 from backend.adapters.state.tables import projects
 from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
+from backend.core.masking import mask_text, mask_url
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one (SQLite has one at a time)."""
@@ -112,9 +113,9 @@ def _name_error(context: ExceptionContext) -> None:
     error = context.original_exception
     gone = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError) or context.is_disconnect
     if gone:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = mask_text((str(error).strip() or type(error).__name__).splitlines()[0])
         url = context.engine.url if context.engine is not None else None
-        where = url.render_as_string(hide_password=True) if url is not None else "the database"
+        where = mask_url(url.render_as_string(hide_password=True)) if url is not None else "the database"
         cure = "see that no other program holds it and that its disk is not full"
         if not isinstance(error, sqlite3.Error):
             cure = "see that it runs and that DATABASE_URL is right"
