@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend.core.errors import BadSetting
-from backend.core.masking import MASK, mask_text, mask_url, secrets_in
+from backend.core.masking import ESCAPE, MASK, mask_text, mask_url, secrets_in
 
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 107 bytes
 ADDRESSES = ("label_studio_url", "redis_url", "database_url", "storage_url", "public_url")
@@ -118,14 +118,34 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().resolve()
+        try:
+            return home.expanduser().resolve()
+        except (OSError, RuntimeError) as error:  # too long, a ring of links, no such user
+            raise ValueError(f"cannot be found ({error}); name a folder that we may write in") from error
+
+    @field_validator("redis_url")
+    @classmethod
+    def _queue(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            whole = parts.port is None or bool(parts.hostname)
+        except ValueError:  # its text may hold a part of the password
+            whole = False
+        stray = "@" in parts.path + parts.query + parts.fragment if whole and parts.scheme != "unix" else False
+        if not whole or stray or parts.scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(f"must be redis://, rediss:// or unix://, as redis://user:password@host:6379/0; {ESCAPE}")
+        return url
 
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http(cls, url: str) -> str:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text may hold a part of the password
+            known = False
+        if not known:
+            raise ValueError(f"must be an http:// or https:// address; {ESCAPE}")
         return parts.geturl().rstrip("/")
 
     @field_validator("log_level", "log_format", "precision", "device", mode="before")
@@ -206,9 +226,16 @@ def _find(field: str, environ: Mapping[str, str], label: str = "") -> tuple[str,
 def _home_file(environ: Mapping[str, str]) -> dict[str, str]:
     """What labelqueue.env in the home says: NAME=value lines."""
     found = _find("home", environ)
-    path = Path(found[0] if found else "~/.labelqueue").expanduser() / "labelqueue.env"
-    if not path.is_file():
-        return {}
+    try:
+        path = Path(found[0] if found else "~/.labelqueue").expanduser() / "labelqueue.env"
+        if not path.is_file():
+            return {}
+        path.open("rb").close()
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadSetting(
+            f"the home folder or labelqueue.env in it cannot be read ({why}); see LABELQUEUE_HOME"
+        ) from error
     from dotenv import dotenv_values
 
     return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}

@@ -10,6 +10,7 @@ import re
 from urllib.parse import unquote
 
 MASK = "***"
+ESCAPE = "in a user name or password write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23, % as %25"
 
 _SECRET_NAME = re.compile(r"pass|pwd|token|secret|signature|credential|key|auth|^(sig|pw|sas)$")
 _NAME = re.compile(r"(?:^|[?&#;])([^?&#;=/@:\s]+)=")  # of a query; connection strings have ; between theirs

@@ -13,20 +13,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 
+from backend.adapters.state.sqlite_errors import StateDown, named
 from backend.adapters.state.tables import projects
-from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
-from backend.core.masking import mask_text, mask_url
+from backend.core.errors import BadSetting, UnknownProject
+from backend.core.masking import ESCAPE, mask_text, mask_url
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one (SQLite has one at a time)."""
-
-
-class StateError(LabelQueueError):
-    """The database cannot be used as it is."""
-
-
-class StateDown(StateError):
-    """The database does not answer now, or is busy for too long; trying again later may help."""
 
 
 class Database:
@@ -88,8 +81,8 @@ def _parse(database_url: str) -> URL:
             return url.set(drivername="postgresql+psycopg")
         if kind == "sqlite" and url.database and url.database != ":memory:":
             return url.set(drivername="sqlite+pysqlite")
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise BadSetting(f"DATABASE_URL is no database address; {known}") from error
+    except (ArgumentError, NoSuchModuleError, ValueError):  # which may hold a part of the password
+        raise BadSetting(f"DATABASE_URL is no database address; {known}; {ESCAPE}") from None
     raise BadSetting(f"DATABASE_URL names no database that LabelQueue knows ({kind}); {known}")
 
 
@@ -111,6 +104,10 @@ def _name_error(context: ExceptionContext) -> None:
     if context.is_pre_ping:
         return
     error = context.original_exception
+    if isinstance(error, sqlite3.Error) and context.engine is not None:
+        ours = named(error, Path(str(context.engine.url.database)))
+        if ours is not None:
+            raise ours from error
     gone = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError) or context.is_disconnect
     if gone:
         first = mask_text((str(error).strip() or type(error).__name__).splitlines()[0])
