@@ -22,7 +22,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from backend.console.terminal import Terminal, shown
-from scripts.demo_home import DemoHome, check_port
+from scripts.demo_home import DemoHome, ports
 from scripts.demo_images import DemoError, Images, drawn_digits, own_images
 from scripts.label_studio_server import EMAIL, ROOT, LabelStudioServer, LabelStudioStartError
 
@@ -226,12 +226,12 @@ def demo(once: bool) -> None:
     home = DemoHome.load(HOME)
     with ExitStack() as ends:
         ends.enter_context(home.alone())
-        ls_port, port = int(os.environ.get("LS_PORT") or 8080), int(os.environ.get("PORT") or 9090)
-        check_port(ls_port, "Label Studio", "LS_PORT")
-        check_port(port, "LabelQueue", "PORT")
+        ls_port, port = ports(os.environ)
         served = home.folder / "files" / "images"
         labels = tuple(part.strip() for part in os.environ.get("LABELS", "").split(",") if part.strip())
         folder = os.environ.get("IMAGES", "")
+        if labels and not folder:
+            raise DemoError("LABELS names the classes of your own images; give them as well: make demo IMAGES=folder")
         images = own_images(Path(folder), served, labels) if folder else drawn_digits(served)
         if images.note:
             console.print(f"Note: {images.note}")
