@@ -68,6 +68,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a full disk, a folder without rights: the world's, wherever it was met
+        if debug():
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        base.tell(f"labelqueue: {error.strerror or error}{where}; LABELQUEUE_DEBUG=1 shows where this arose", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

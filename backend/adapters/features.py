@@ -252,8 +252,8 @@ def _delete(uri: str, predicate: str) -> None:
 def _open(uri: str) -> Any | None:
     """The dataset's newest version, or None if there is no dataset. Raises OSError if there is one without a version.
 
-    The first version is written before any row is, so that rows without one are what is left of a damaged dataset. In an
-    object store that is not looked for.
+    The first version is written before any row is, so that rows without one are what is left of a damaged dataset.
+    In an object store that is not looked for.
     """
     if "://" not in uri and not any(Path(uri, "_versions").glob("*.manifest")):
         if any(Path(uri, "data").glob("*")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from backend.core.domain import Project
+    from backend.core.domain import JobView, Project
     from backend.core.services import Services
     from backend.settings import Settings
 
 WIDE = 160
+LOOK_SECONDS = 0.3
 
 
 class Report(Protocol):
@@ -110,6 +112,34 @@ def print_json(value: Any) -> None:
     from backend.core.printable import json_printable
 
     typer.echo(json_printable(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+
+
+def follow(opened: Services, key: str, asked: bool, project: int, *, wait: bool) -> None:
+    """Say what happens next with a job that was asked for and, if so wished, wait until it is done.
+
+    Raises `NotDone`. Ctrl-C ends the waiting only, and says so.
+    """
+    from backend.core.asking import NotDone, outlook
+    from backend.core.asking import wait as until_done
+
+    seen = outlook(opened, key, asked)
+    if not wait:
+        tell(f"{seen.words}. See it: labelqueue status {project} --watch; or wait for it: --wait")
+        return
+    if not seen.waits:
+        raise NotDone(seen.words)
+    tell(seen.words, err=True)
+    try:
+        with progress("waiting") as report:
+
+            def pause(view: JobView | None) -> None:
+                report(view.done if view else 0, view.total if view else 0, view.state if view else "done")
+                time.sleep(LOOK_SECONDS)
+
+            until_done(opened, key, pause)
+    except KeyboardInterrupt:
+        tell(f"not waiting any longer; the job goes on in its worker: labelqueue status {project}", err=True)
+        raise
 
 
 def columns(*cells: str, err: bool = False) -> None:

@@ -91,28 +91,43 @@ def strategy(
     base.tell(f"{chosen.name} {shown}".strip())
 
 
-def learn(project: base.ProjectId) -> None:
-    """Train and rank now, as "Start Training" in Label Studio does.
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is done and show the result.")]
 
-    Example: labelqueue learn 3
+
+def learn(project: base.ProjectId, wait: Wait = False) -> None:
+    """Train and rank now, as "Start Training" in Label Studio does. Exit status 1 if --wait sees it fail.
+
+    Example: labelqueue learn 3 --wait
     """
+    from backend.core import asking
     from backend.core.nudges import learn as run
 
     opened = base.services()
-    asked = run(opened, base.find(opened, project))
-    base.tell("asked for" if asked else "a round waits or runs already")
+    found = base.find(opened, project)
+    latest = opened.rankings.latest(found.id)
+    asked = run(opened, found)
+    base.follow(opened, f"cycle:{found.id}", asked, project, wait=wait)
+    if wait:
+        base.tell(asking.learnt(opened, found, latest.id if latest else 0))
 
 
-def sync(project: base.ProjectId) -> None:
+def sync(project: base.ProjectId, wait: Wait = False) -> None:
     """Compare all tasks and labels with Label Studio now; the workers do so by themselves every few minutes.
 
-    Example: labelqueue sync 3
+    Exit status 1 if --wait sees it fail.
+
+    Example: labelqueue sync 3 --wait
     """
+    from backend.core import asking
     from backend.core.nudges import look
 
     opened = base.services()
-    asked = look(opened, base.find(opened, project))
-    base.tell("asked for" if asked else "a look waits or runs already")
+    found = base.find(opened, project)
+    before = asking.task_ids(opened, found) if wait else set()
+    asked = look(opened, found)
+    base.follow(opened, f"sync:{found.id}", asked, project, wait=wait)
+    if wait:
+        base.tell(asking.looked(opened, found, before))
 
 
 def tasks(

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from backend.adapters.state import StateDown, StateError, open_state
 from backend.core.errors import BadSetting
+from tests.backend.conftest import CONFIG
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "theirs.db") as connection:
         connection.execute("CREATE TABLE recipes (id INTEGER)")
     connection.close()
-    with pytest.raises(BadSetting, match="another program's database .it has the table recipes.; name a new one"):
+    with pytest.raises(BadSetting, match=r"another program's database .it has the table recipes.; name a new one"):
         used(tmp_path / "theirs.db")
     with sqlite3.connect(tmp_path / "theirs.db") as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
@@ -107,7 +108,7 @@ def fill(disk: Path) -> None:
 def test_a_full_disk_is_told_on_opening_a_new_database(small_disk: Path, run, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """And not blamed on Redis."""
     fill(small_disk)
-    with pytest.raises(StateDown, match="the disk .*is full.*make room"):
+    with pytest.raises(StateDown, match=r"the disk .*is full.*make room"):
         used(small_disk / "state.db")
     monkeypatch.setenv("LABELQUEUE_HOME", str(small_disk))
     code, _, err = run("status")
@@ -117,7 +118,7 @@ def test_a_full_disk_is_told_on_opening_a_new_database(small_disk: Path, run, mo
 def test_a_full_disk_is_told_on_opening_and_loses_nothing(file: Path, small_disk: Path) -> None:
     shutil.copy(file, small_disk / "state.db")
     fill(small_disk)
-    with pytest.raises(StateDown, match="the disk .*is full.*make room"):
+    with pytest.raises(StateDown, match=r"the disk .*is full.*make room"):
         used_and_written(small_disk / "state.db")
     (small_disk / "filler").unlink()
     used_and_written(small_disk / "state.db")
@@ -129,3 +130,21 @@ def used_and_written(file: Path) -> None:
         state.projects.secret("webhook")
     finally:
         state.close()
+
+
+@pytest.mark.parametrize("value", ["not json", "[]", "null", '{"image_key": 1}', '"x"'])
+@pytest.mark.parametrize("column", ["config", "params"])
+def test_a_json_column_of_another_shape_is_told(file: Path, column: str, value: str, run, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """One such row made a stack trace of every command and page."""
+    url = f"sqlite:///{file}"
+    state = open_state(url)
+    state.projects.add(7, "7.1", title="Pets", label_config="", config=CONFIG, at=1.0)
+    with state.engine.begin() as connection:
+        connection.execute(text(f"UPDATE projects SET {column} = :value"), {"value": value})
+    state.close()
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("LABELQUEUE_HOME", str(file.parent / "home"))
+    code, out, err = run("strategy", 7)
+    assert code in (0, 1) and err.count("\n") == (1 if code else 0), err
+    assert code == 0 or ("restore a backup" in err and out == "")
+    assert column == "params" or code == 1

@@ -48,7 +48,7 @@ def test_a_port_in_use_is_told_by_its_variable(name: str) -> None:
 
 @pytest.mark.parametrize("given", ["many", "0", "70000", "-1", "80 80"])
 def test_what_is_no_port_is_told(given: str) -> None:
-    with pytest.raises(DemoError, match="PORT=.* is no port; give a number from 1 to 65535"):
+    with pytest.raises(DemoError, match=r"PORT=.* is no port; give a number from 1 to 65535"):
         ports(environ(PORT=given))
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 
-from backend.adapters.state.sqlite_errors import StateDown, named
+from backend.adapters.state.sqlite_errors import StateDown, StateError, named
 from backend.adapters.state.tables import projects
 from backend.core.errors import BadSetting, UnknownProject
 from backend.core.masking import ESCAPE, mask_text, mask_url
@@ -33,7 +34,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self.engine.begin() as connection:
+        with _json(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -43,12 +44,24 @@ class Database:
         On PostgreSQL that is a lock on the project's row, so that two folds of annotations into one task see each
         other; SQLite has a single writer anyway. Raises `UnknownProject`.
         """
-        with self._writer.begin() as connection:
+        with _json(), self._writer.begin() as connection:
             if project is not None:
                 row = select(projects.c.id).where(projects.c.id == project).with_for_update(key_share=True)
                 if connection.execute(row).first() is None:
                     raise UnknownProject(project)
             yield connection
+
+
+@contextmanager
+def _json() -> Iterator[None]:
+    """A JSON column that holds no JSON is the database's fault, not a statement's."""
+    try:
+        yield
+    except JSONDecodeError as error:
+        raise StateError(
+            f"the database holds a JSON column that is no JSON ({error}); restore a backup, or disconnect the project "
+            "and connect it again"
+        ) from error
 
 
 def make_engine(database_url: str) -> Engine:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import feature_sets, projects
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import as_written, clean
 from backend.core.errors import BadSetting, UnknownProject, UserError
 from backend.core.training import FeatureSet, Method
 
@@ -157,6 +157,7 @@ def _empty() -> dict[str, Any]:
     }
 
 
+@as_written
 def _feature_set(row: Row[Any]) -> FeatureSet:
     fields = dict(row._mapping)
     return FeatureSet(**{**fields, "held_out": tuple(fields["held_out"])})

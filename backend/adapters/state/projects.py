@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, secrets
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import as_written, clean
 from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting, UnknownProject
 
@@ -142,8 +142,9 @@ def _one(connection: Connection, name: int, condition: Any) -> Project:
     return _project(row)
 
 
+@as_written
 def _project(row: Row[Any]) -> Project:
     fields = dict(row._mapping)
     config = fields.pop("config")
-    strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
+    strategy = Strategy(fields.pop("strategy"), dict(fields.pop("params")))
     return Project(config=LabelConfig(**{**config, "classes": tuple(config["classes"])}), strategy=strategy, **fields)

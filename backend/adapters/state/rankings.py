@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import heads, projects, publications, rankings
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import as_written, clean
 from backend.core.domain import Guess, Head, Pick, Publication, PublicationState, Ranking, Strategy
 from backend.core.errors import UnknownProject, UserError
 
@@ -210,13 +210,15 @@ def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
     )
 
 
+@as_written
 def _head(row: Row[Any]) -> Head:
     return Head(**{**row._mapping, "classes": tuple(row.classes)})
 
 
+@as_written
 def _ranking(row: Row[Any]) -> Ranking:
     fields = dict(row._mapping)
-    strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
+    strategy = Strategy(fields.pop("strategy"), dict(fields.pop("params")))
     return Ranking(**{**fields, "strategy": strategy, "picks": _unpack(row.picks)})
 
 
