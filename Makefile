@@ -10,7 +10,7 @@ FAST := not e2e and not browser and not slow
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-demo: app label-studio  ## Label Studio with a live queue, on this machine (IMAGES=folder, LABELS=a,b, PORT=8080)
+demo: app label-studio  ## Label Studio with a live queue, on this machine (IMAGES=folder LABELS=a,b, LS_PORT=8080 for Label Studio, PORT=9090 for LabelQueue)
 	@env -u OMP_NUM_THREADS $(BIN)/python -m scripts.demo
 
 demo-clean:  ## forget the demo's projects, labels and settings

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from backend import __version__
-from backend.console import export, features, projects, run, show, simulate, tune
+from backend.console import base, export, features, projects, run, show, simulate, tune
 from backend.core.errors import LabelQueueError, UserError
 
 app = typer.Typer(
@@ -52,18 +53,27 @@ def main() -> None:
     """Entry point of the console script."""
     from backend.settings import debug
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign is no reason to end
     try:
         app()
     except LabelQueueError as error:
         if debug():
             raise
-        typer.echo(f"labelqueue: {error}", err=True)
+        base.tell(f"labelqueue: {error}", err=True)
         sys.exit(2 if isinstance(error, UserError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader (head, less) has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a full disk, a folder without rights: the world's, wherever it was met
+        if debug():
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        base.tell(f"labelqueue: {error.strerror or error}{where}; LABELQUEUE_DEBUG=1 shows where this arose", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

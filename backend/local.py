@@ -19,6 +19,7 @@ from typing import IO
 
 import structlog
 
+from backend import home
 from backend.core.errors import UserError
 from backend.local_part import Part
 from backend.reach import reach
@@ -40,7 +41,7 @@ def up(settings: Settings, *, workers: int, announce: Callable[[], None]) -> int
     Raises `UserError` when another `up` runs in this home or a port is taken.
     """
     settings.check_bind()
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.ensure(settings)
     with _only_one(settings.home), _signals() as signals:
         _await_port(settings)
         valkey = _valkey(settings)
@@ -115,14 +116,15 @@ def _stop(parts: list[Part], signals: _Signals) -> None:
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    with (home / "up.lock").open("a+") as handle:
+def _only_one(folder: Path) -> Iterator[None]:
+    with (folder / "up.lock").open("a+") as handle:
+        os.fchmod(handle.fileno(), 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
             raise UserError(
-                f"labelqueue up runs already in {home} (process {handle.read().strip() or 'unknown'});"
+                f"labelqueue up runs already in {folder} (process {handle.read().strip() or 'unknown'});"
                 " stop that one first, or set LABELQUEUE_HOME to another folder"
             ) from None
         handle.truncate(0)
@@ -144,9 +146,10 @@ def _await_port(settings: Settings) -> None:
 
 
 def _command(name: str) -> list[str]:
-    """Our own command in this interpreter, wherever the package lies."""
+    """Our own command in this interpreter, wherever the package lies; -P: never what lies in the working folder."""
     root = str(Path(__file__).resolve().parent.parent)
-    return [sys.executable, "-c", f"import sys; sys.path.append({root!r}); from backend.cli import main; main()", name]
+    code = f"import sys; sys.path.append({root!r}); from backend.cli import main; main()"
+    return [sys.executable, "-P", "-c", code, name]
 
 
 def _valkey(settings: Settings) -> Part | None:

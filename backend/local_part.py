@@ -45,6 +45,7 @@ class Part:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONSAFEPATH": "1"},  # what it starts runs no code of the working folder either
                 start_new_session=True,
                 pass_fds=[handle.fileno()] if handle else [],
                 preexec_fn=lambda: _die_with(parent),

@@ -1,7 +1,8 @@
 """Structured logs on stderr, one line an event, as JSON or text; our own and the libraries' in the same form.
 
-Context (project, job, ranking, request) is bound with `structlog.contextvars`. Known secrets are masked in the
-finished line, whatever key or exception text they came in.
+Context (project, job, ranking, request) is bound with `structlog.contextvars`. Secrets of addresses are masked in all
+values and exception texts, and known secrets in the finished line, whatever they came in. A value stays on its line and
+cannot act on a terminal: see `_fit`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import base64
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 
+from backend.core.masking import MASK, mask_text
+from backend.core.printable import json_printable, printable, printable_lines
 from backend.settings import Settings
 
-MASK = "***"
 SHORTEST = 4  # characters; masking shorter texts would only riddle the log
 NOISY = ("httpx", "httpcore", "urllib3", "alembic", "PIL", "asyncio")
 
@@ -46,6 +48,8 @@ def configure(settings: Settings, *, process: str, least: str | None = None) -> 
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _fit if settings.log_format == "text" else _masked,
                 *_renderer(settings.log_format),
                 Masker(secret_forms(settings)),
             ],
@@ -61,13 +65,38 @@ def configure(settings: Settings, *, process: str, least: str | None = None) -> 
 def _renderer(form: str) -> list[Any]:
     if form == "json":
         return [
-            structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+            lambda _, __, line: json_printable(line),
         ]
     # plain tracebacks: rich ones would show the local variables of every frame
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+
+
+def _masked(_: Any, __: str, event: Any) -> dict[str, Any]:
+    """The event with the secrets of addresses hidden in all its values."""
+    return {key: _each(value, mask_text) for key, value in event.items()}
+
+
+def _fit(_: Any, __: str, event: Any) -> dict[str, Any]:
+    """The same for a text log, where a value must also not begin a line of its own: a stack trace is indented."""
+    trace = event.pop("exception", None)
+    made = {key: _each(value, lambda text: printable(mask_text(text))) for key, value in event.items()}
+    if trace:
+        made["exception"] = printable_lines(mask_text(trace)).replace("\n", "\n    ")
+    return made
+
+
+def _each(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with its texts changed; what is no JSON counts as its text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {change(str(key)): _each(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_each(item, change) for item in value]
+    return change(str(value))
 
 
 def _with(key: str, value: str) -> Any:

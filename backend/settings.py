@@ -23,8 +23,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend.core.errors import BadSetting
+from backend.core.masking import ESCAPE, MASK, mask_text, mask_url, secrets_in
 
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 107 bytes
+ADDRESSES = ("label_studio_url", "redis_url", "database_url", "storage_url", "public_url")
 
 
 def _split(value: object) -> object:
@@ -59,7 +61,7 @@ class Settings(BaseSettings):
         "Folder of everything that is kept on this machine", lambda: Path("~/.labelqueue"), names=("LABELQUEUE_HOME",)
     )
     label_studio_url: str = _setting(
-        "Label Studio as we reach it", "http://localhost:8080", names=("LABEL_STUDIO_HOST",)
+        "Label Studio as we reach it", "http://localhost:8080", names=("LABEL_STUDIO_HOST",), repr=False
     )
     label_studio_api_key: SecretStr | None = _setting(
         "Label Studio token, personal or legacy (Account & Settings)", None, names=("LABEL_STUDIO_ACCESS_TOKEN",)
@@ -80,7 +82,9 @@ class Settings(BaseSettings):
     host: str = _setting("Address that the web process binds", "127.0.0.1")
     port: int = _setting("Port of the web process", 9090, ge=0, le=65535)
     public_url: str = _setting(
-        "Our address as Label Studio reaches it", lambda data: f"http://127.0.0.1:{data.get('port', 9090)}"
+        "Our address as Label Studio reaches it",
+        lambda data: f"http://127.0.0.1:{data.get('port', 9090)}",
+        repr=False,
     )
     basic_auth_user: str = _setting("User name asked of Label Studio and of API callers; empty: no check", "")
     basic_auth_pass: SecretStr | None = _setting("Password to BASIC_AUTH_USER", None)
@@ -118,14 +122,34 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().resolve()
+        try:
+            return home.expanduser().resolve()
+        except (OSError, RuntimeError) as error:  # too long, a ring of links, no such user
+            raise ValueError(f"cannot be found ({error}); name a folder that we may write in") from error
+
+    @field_validator("redis_url")
+    @classmethod
+    def _queue(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            whole = parts.port is None or bool(parts.hostname)
+        except ValueError:  # its text may hold a part of the password
+            whole = False
+        stray = "@" in parts.path + parts.query + parts.fragment if whole and parts.scheme != "unix" else False
+        if not whole or stray or parts.scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(f"must be redis://, rediss:// or unix://, as redis://user:password@host:6379/0; {ESCAPE}")
+        return url
 
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http(cls, url: str) -> str:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text may hold a part of the password
+            known = False
+        if not known:
+            raise ValueError(f"must be an http:// or https:// address; {ESCAPE}")
         return parts.geturl().rstrip("/")
 
     @field_validator("log_level", "log_format", "precision", "device", mode="before")
@@ -157,8 +181,7 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every secret text among the settings, for the log's mask."""
         kept = [s.get_secret_value() for s in (self.label_studio_api_key, self.basic_auth_pass) if s]
-        urls = (urlsplit(u).password for u in (self.redis_url, self.database_url, self.storage_url))
-        return [text for text in [*kept, *urls] if text]
+        return [text for text in [*kept, *(s for name in ADDRESSES for s in secrets_in(getattr(self, name)))] if text]
 
     def check_bind(self) -> None:
         """Raise `BadSetting` when the network could reach us without a password."""
@@ -207,9 +230,16 @@ def _find(field: str, environ: Mapping[str, str], label: str = "") -> tuple[str,
 def _home_file(environ: Mapping[str, str]) -> dict[str, str]:
     """What labelqueue.env in the home says: NAME=value lines."""
     found = _find("home", environ)
-    path = Path(found[0] if found else "~/.labelqueue").expanduser() / "labelqueue.env"
-    if not path.is_file():
-        return {}
+    try:
+        path = Path(found[0] if found else "~/.labelqueue").expanduser() / "labelqueue.env"
+        if not path.is_file():
+            return {}
+        path.open("rb").close()
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadSetting(
+            f"the home folder or labelqueue.env in it cannot be read ({why}); see LABELQUEUE_HOME"
+        ) from error
     from dotenv import dotenv_values
 
     return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
@@ -257,19 +287,14 @@ class Row:
     also: tuple[str, ...]
 
 
-def masked(url: str) -> str:
-    """The text with the password of a URL hidden."""
-    return re.sub(r"(?<=://)([^/@:]*):([^/@]*)@", r"\1:***@", url)
-
-
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
-        return "***"
+        return MASK
     if isinstance(value, tuple):
-        return ",".join(value)
+        return mask_text(",".join(value))
     if isinstance(value, bool):
         return str(value).lower()
-    return "" if value is None else masked(str(value))
+    return "" if value is None else mask_url(str(value)) if name in ADDRESSES else mask_text(str(value))
 
 
 def rows(settings: Settings) -> list[Row]:
@@ -278,7 +303,7 @@ def rows(settings: Settings) -> list[Row]:
     return [
         Row(
             name=shown_name(name),
-            value=_shown(getattr(settings, name)),
+            value=_shown(name, getattr(settings, name)),
             source=found[name][1] if name in found else "default",
             help=field.description or "",
             also=tuple(n for n in names_of(name) if n != shown_name(name)),

@@ -6,6 +6,7 @@ import time
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from backend import home
 from backend.core.ports import Embedder, Trainer
 from backend.core.services import Options, Services
 from backend.settings import Settings
@@ -31,6 +32,8 @@ def services(settings: Settings) -> Services:
     from backend.adapters.rqjobs import RqJobs
     from backend.adapters.state import open_state
 
+    if home.in_use(settings):
+        home.ensure(settings)
     state = open_state(settings.database_url)
     key = settings.label_studio_api_key
     label_studio = ApiLabelStudio(settings.label_studio_url, key.get_secret_value() if key else "")

@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from scripts.demo_home import DemoHome, check_port
+from backend.console.terminal import Terminal, shown
+from scripts.demo_home import DemoHome, ports
 from scripts.demo_images import DemoError, Images, drawn_digits, own_images
 from scripts.label_studio_server import EMAIL, ROOT, LabelStudioServer, LabelStudioStartError
 
 HOME = ROOT / ".demo"
 SILENT_LIMIT = 900.0  # seconds without progress before we give up
 FAILING_LIMIT = 60.0  # the same while a job fails again and again
-console = Console(highlight=False)
+console = Terminal(highlight=False)
 
 
 class LabelQueueUp:
@@ -41,6 +41,7 @@ class LabelQueueUp:
         self.command = str(Path(sys.executable).with_name("labelqueue"))
         self.environment = {
             **os.environ,
+            "PYTHONSAFEPATH": "1",  # a folder called backend where this is started is none of ours
             "LABELQUEUE_HOME": str(home.folder / "labelqueue"),
             "LABEL_STUDIO_URL": label_studio,
             "LABEL_STUDIO_API_KEY": home.token,
@@ -164,7 +165,7 @@ def wait_for_ranking(queue: LabelQueueUp, project: int) -> dict[str, Any]:
     """Show progress until the first ranking is live; the last status. What keeps failing is shown, then raised."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -182,7 +183,7 @@ def wait_for_ranking(queue: LabelQueueUp, project: int) -> dict[str, Any]:
                 return status
             words = "ranking the images" if status["tasks"] and done >= status["tasks"] else "looking at the images"
             if errors:
-                words = f"trying again: {errors[0][:80]}"
+                words = shown(f"trying again: {errors[0][:80]}")
             bar.update(row, description=words, completed=done, total=status["tasks"] or None)
             if done != seen:
                 seen, since = done, time.monotonic()
@@ -225,12 +226,12 @@ def demo(once: bool) -> None:
     home = DemoHome.load(HOME)
     with ExitStack() as ends:
         ends.enter_context(home.alone())
-        ls_port, port = int(os.environ.get("LS_PORT") or 8080), int(os.environ.get("PORT") or 9090)
-        check_port(ls_port, "Label Studio", "LS_PORT")
-        check_port(port, "LabelQueue", "PORT")
+        ls_port, port = ports(os.environ)
         served = home.folder / "files" / "images"
         labels = tuple(part.strip() for part in os.environ.get("LABELS", "").split(",") if part.strip())
         folder = os.environ.get("IMAGES", "")
+        if labels and not folder:
+            raise DemoError("LABELS names the classes of your own images; give them as well: make demo IMAGES=folder")
         images = own_images(Path(folder), served, labels) if folder else drawn_digits(served)
         if images.note:
             console.print(f"Note: {images.note}")
@@ -266,9 +267,11 @@ def main() -> int:
             return 0
         demo(arguments.once)
     except KeyboardInterrupt:
-        console.print("\nEnded. `make demo` goes on where you left.")
+        console.line()
+        console.print("Ended. `make demo` goes on where you left.")
     except (DemoError, LabelStudioStartError) as error:
-        console.print(f"demo: {error}", markup=False)
+        for line in f"demo: {error}".splitlines():  # the end of a log may follow
+            console.print(line, markup=False)
         return 1
     return 0
 

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,6 +60,26 @@ class DemoHome:
             except BlockingIOError:
                 raise DemoError("a demo runs already from this folder; end it with Ctrl-C in its terminal") from None
             yield
+
+
+def ports(environ: Mapping[str, str]) -> tuple[int, int]:
+    """(Label Studio's port, ours) from LS_PORT and PORT, both free. Raises `DemoError` before anything has started."""
+    ls_port, port = _port(environ, "LS_PORT", 8080), _port(environ, "PORT", 9090)
+    if ls_port == port:
+        raise DemoError(
+            f"LS_PORT and PORT are both {port}: Label Studio listens at LS_PORT (8080), LabelQueue at PORT (9090); "
+            f"give them two ports, as in: make demo LS_PORT={port} PORT={port + 1}"
+        )
+    check_port(ls_port, "Label Studio", "LS_PORT")
+    check_port(port, "LabelQueue", "PORT")
+    return ls_port, port
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    given = environ.get(name, "").strip() or str(default)
+    if not (given.isascii() and given.isdigit() and 0 < int(given) < 65536):
+        raise DemoError(f"{name}={given} is no port; give a number from 1 to 65535: make demo {name}={default}")
+    return int(given)
 
 
 def check_port(port: int, who: str, variable: str) -> None:

@@ -8,11 +8,14 @@ Everything that is not a tensor is JSON in the file's header, so that one rename
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,10 @@ import safetensors.torch
 import torch
 
 from backend.core.errors import BackboneError, StorageError
+from backend.core.masking import mask_text, mask_url
 
 BEST, LAST = "best.safetensors", "last.safetensors"
+ABANDONED_SECONDS = 3600  # since its last write; younger files may be another writer's
 ENTRY = "labelqueue"  # of the header; safetensors allows strings only
 
 
@@ -100,7 +105,9 @@ class Checkpoints:
         """The fine-tuned weights as a file on this machine. Raises `BackboneError` if they are gone."""
         path = self._local(key)
         if path is None:
-            raise BackboneError(f"the fine-tuned weights {key} are gone from {self._root}; roll back, or renew again")
+            raise BackboneError(
+                f"the fine-tuned weights {key} are gone from {mask_url(self._root)}; roll back, or renew again"
+            )
         about = _read_about(path)
         return Kept(
             path=path,
@@ -152,7 +159,7 @@ def _open_remote(url: str) -> tuple[Any, str]:
         system, root = pyarrow.fs.FileSystem.from_uri(url)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors and OSErrors
         raise StorageError(
-            f"checkpoints cannot be kept at {url.partition('://')[0]}://: {error}; "
+            f"checkpoints cannot be kept at {url.partition('://')[0]}://: {mask_text(str(error))}; "
             "use a folder, s3://, gs:// or abfss:// as STORAGE_URL"
         ) from error
     return system, root.rstrip("/")
@@ -170,8 +177,10 @@ def _replace(path: Path, content: bytes) -> None:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
-    for part in path.parent.glob(f"{path.name}*.part"):  # of workers that were killed while they wrote
-        part.unlink(missing_ok=True)
+    for part in path.parent.glob(f"{glob.escape(path.name)}*.part"):  # of workers that were killed while they wrote
+        with suppress(FileNotFoundError):  # another one tidies as well
+            if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+                part.unlink()
 
 
 def _read_about(path: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -26,12 +28,17 @@ from numpy.typing import NDArray
 from backend.adapters.features_table import GrowingTable, read_ids
 from backend.core.domain import FeatureBatch, FeatureTable, Guess, Guesses
 from backend.core.errors import StorageError
+from backend.core.masking import mask_text, mask_url
 
 FRAGMENT_ROWS = 16384  # compaction leaves fragments of this size alone, so that each row is rewritten a few times only
 KEEP_OLD = timedelta(minutes=15)  # versions younger than this stay: someone may be reading them
 TRIES = 12
 DELETE_IDS = 10_000
 JITTER = random.SystemRandom()
+CURE = (
+    "check STORAGE_URL and its rights; if that folder is damaged, restore it from a backup, or disconnect the project "
+    "and connect it again: its images are embedded anew"
+)
 T = TypeVar("T")
 
 
@@ -72,13 +79,14 @@ class LanceFeatures:
                 _create(uri, pa.table(columns).schema)
             lance.write_dataset(pa.table(columns), uri, mode="append")
 
-        with self._errors("append features"):
+        with self._errors("append features", uri):
             _retry(write)
 
     def present(self, project: int, version: int, task_ids: Sequence[int]) -> set[int]:
         """Those of `task_ids` that have features."""
-        with self._errors("read features"):
-            dataset = _open(self._features(project, version))
+        uri = self._features(project, version)
+        with self._errors("read features", uri):
+            dataset = _open(uri)
             if dataset is None or not len(task_ids):
                 return set()
             wanted = np.asarray(list(task_ids), np.int64)
@@ -86,8 +94,9 @@ class LanceFeatures:
 
     def ids(self, project: int, version: int) -> NDArray[np.int64]:
         """Tasks that have features, ascending and distinct: 8 bytes a row are read."""
-        with self._errors("read features"):
-            dataset = _open(self._features(project, version))
+        uri = self._features(project, version)
+        with self._errors("read features", uri):
+            dataset = _open(uri)
             return np.zeros(0, np.int64) if dataset is None else np.unique(read_ids(dataset))
 
     def load(self, project: int, version: int) -> FeatureTable:
@@ -97,7 +106,7 @@ class LanceFeatures:
         a compaction a full read (1M x 384 about 0.5 s from the page cache).
         """
         uri = self._features(project, version)
-        with self._lock, self._errors("read features"):
+        with self._lock, self._errors("read features", uri):
             table = self._tables.setdefault(uri, GrowingTable())
             self._tables.move_to_end(uri)
             try:
@@ -109,7 +118,7 @@ class LanceFeatures:
     def remove(self, project: int, version: int, task_ids: Sequence[int]) -> None:
         """Delete the rows of these tasks; those that have none are skipped."""
         uri = self._features(project, version)
-        with self._errors("delete features"):
+        with self._errors("delete features", uri):
             for start in range(0, len(task_ids), DELETE_IDS):
                 ids = ",".join(str(int(i)) for i in task_ids[start : start + DELETE_IDS])
                 _retry(partial(_delete, uri, f"task_id IN ({ids})"))
@@ -119,8 +128,9 @@ class LanceFeatures:
 
         Every append leaves a fragment and a manifest that names all fragments: call it every hundred appends or so.
         """
-        with self._errors("optimize features"):
-            dataset = _open(self._features(project, version))
+        uri = self._features(project, version)
+        with self._errors("optimize features", uri):
+            dataset = _open(uri)
             if dataset is None:
                 return
             try:
@@ -139,8 +149,8 @@ class LanceFeatures:
             "confidence": pa.array(np.asarray(guesses.confidence, np.float32)[order]),
         }
         about = {"names": json.dumps(list(guesses.names)), "head": str(guesses.head)}
-        uri = f"{self._url}/p{project}/guesses.lance"
-        with self._errors("write guesses"):
+        uri = self._guessed(project)
+        with self._errors("write guesses", uri):
             table = pa.table(columns).replace_schema_metadata(about)
             dataset = _retry(
                 lambda: lance.write_dataset(table, uri, mode="create" if _open(uri) is None else "overwrite")
@@ -149,7 +159,7 @@ class LanceFeatures:
 
     def read_guesses(self, project: int, task_ids: Sequence[int]) -> dict[int, Guess]:
         """Guesses of those of `task_ids` that have one; about a millisecond while nothing changed."""
-        with self._lock, self._errors("read guesses"):
+        with self._lock, self._errors("read guesses", self._guessed(project)):
             guesses = _retry(lambda: self._latest_guesses(project))
         if guesses is None or not len(guesses.task_ids) or not len(task_ids):
             return {}
@@ -169,16 +179,21 @@ class LanceFeatures:
         """Delete the project's guesses; none is no error."""
         with self._lock:
             self._guesses.pop(project, None)
-        self._drop(f"{self._url}/p{project}/guesses.lance")
+        self._drop(self._guessed(project))
 
     def _drop(self, uri: str) -> None:
-        with self._lock, self._errors("delete features"):
+        with self._lock, self._errors("delete features", uri):
             self._tables.pop(uri, None)
-            if _open(uri) is not None:
-                lance.LanceDataset.drop(uri)
+            try:
+                if _open(uri) is not None:
+                    lance.LanceDataset.drop(uri)
+            except (OSError, ValueError):
+                if "://" in uri:
+                    raise
+                shutil.rmtree(uri)  # damaged, so that Lance refuses
 
     def _latest_guesses(self, project: int) -> Guesses | None:
-        dataset = _open(f"{self._url}/p{project}/guesses.lance")
+        dataset = _open(self._guessed(project))
         if dataset is None:
             return None
         mark = " ".join(f.metadata.files[0].path for f in dataset.get_fragments()) + f" {dataset.version}"
@@ -199,13 +214,16 @@ class LanceFeatures:
     def _features(self, project: int, version: int) -> str:
         return f"{self._url}/p{project}/features-v{version}.lance"
 
+    def _guessed(self, project: int) -> str:
+        return f"{self._url}/p{project}/guesses.lance"
+
     @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
+    def _errors(self, doing: str, uri: str) -> Iterator[None]:
         try:
             yield
         except (OSError, RuntimeError, ValueError) as error:
-            fact = str(error).split(", /home/")[0].splitlines()[0][:300]  # Lance appends its builder's source path
-            raise StorageError(f"cannot {doing} in {self._url}: {fact}; check STORAGE_URL and its rights") from error
+            fact = re.split(r", /(?:home|rustc)/", str(error))[0].splitlines()[0]  # Lance's builder's source path
+            raise StorageError(f"cannot {doing} in {mask_url(uri)}: {mask_text(fact)[:300]}; {CURE}") from error
 
 
 def _read(table: GrowingTable, uri: str) -> FeatureTable:
@@ -232,8 +250,14 @@ def _delete(uri: str, predicate: str) -> None:
 
 
 def _open(uri: str) -> Any | None:
-    """The dataset's newest version, or None if there is no dataset."""
-    if "://" not in uri and not Path(uri, "_versions").is_dir():
+    """The dataset's newest version, or None if there is no dataset. Raises OSError if there is one without a version.
+
+    The first version is written before any row is, so that rows without one are what is left of a damaged dataset.
+    In an object store that is not looked for.
+    """
+    if "://" not in uri and not any(Path(uri, "_versions").glob("*.manifest")):
+        if any(Path(uri, "data").glob("*")):
+            raise FileNotFoundError("its manifests (_versions) were not found, though rows are there")
         return None
     try:
         return lance.dataset(uri)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def folder_features(
     else:
         rows, vectors, reasons = _embed(folder.references, embedder, progress)
         cache.mkdir(parents=True, exist_ok=True)
-        part = stored.with_suffix(".part.npz")
+        part = stored.with_suffix(f".{uuid4().hex}.part.npz")  # two runs may write the same at once
         np.savez(part, rows=rows, vectors=vectors, reasons=np.array(reasons, np.str_))
         part.replace(stored)  # a killed run leaves no half file under the name that is looked for
     bad = np.setdiff1d(np.arange(len(folder.paths)), rows)

@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop
 
 from backend.adapters.tls import tls_trouble
 from backend.core.errors import BadSetting, LabelStudioDown, LabelStudioRefused
+from backend.core.masking import mask_url
 
 if TYPE_CHECKING:
     from label_studio_sdk.tokens.client_ext import TokensClientExt
@@ -58,6 +59,7 @@ class TokenAuth(httpx.Auth):
 
     def __init__(self, url: str, token: str, client: httpx.Client) -> None:
         self._url, self._token, self._client = url, token.strip(), client
+        self._shown = mask_url(url)
 
     @cached_property
     def _tokens(self) -> TokensClientExt:
@@ -96,17 +98,17 @@ class TokenAuth(httpx.Auth):
             return str(self._tokens.api_key)
         except (httpx.TransportError, JSONDecodeError) as error:
             raise LabelStudioDown(
-                f"Label Studio at {self._url} does not exchange the personal access token ({error});"
+                f"Label Studio at {self._shown} does not exchange the personal access token ({error});"
                 f" {tls_trouble(error) or START}"
             ) from error
         except ApiError as error:
             status = error.status_code or 401
             if status in BUSY:
-                raise LabelStudioDown(f"Label Studio at {self._url} is busy ({status}); try again later") from error
+                raise LabelStudioDown(f"Label Studio at {self._shown} is busy ({status}); try again later") from error
             raise LabelStudioRefused(
                 status,
-                f"Label Studio at {self._url} does not take the personal access token ({status}); it was revoked or is"
-                f" another server's: make a new one in {ACCOUNT}",
+                f"Label Studio at {self._shown} does not take the personal access token ({status}); it was revoked"
+                f" or is another server's: make a new one in {ACCOUNT}",
             ) from error
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -123,6 +125,7 @@ class Api:
 
     def __init__(self, url: str, token: str, *, timeout: float) -> None:
         self.url = url.rstrip("/")
+        self._shown = mask_url(self.url)
         self._timeout = timeout
         try:
             self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=5.0))
@@ -157,18 +160,19 @@ class Api:
             answer = self._client.request(method, self.url + path, auth=self.auth, timeout=limit, **content)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise LabelStudioDown(
-                f"Label Studio at {self.url} does not answer {method} {path} ({error or type(error).__name__});"
+                f"Label Studio at {self._shown} does not answer {method} {path} ({error or type(error).__name__});"
                 f" {tls_trouble(error) or START}"
             ) from error
         if not answer.is_success:
-            raise _error(self.url, method, path, answer)
+            raise _error(self._shown, method, path, answer)
         if not answer.content:
             return None
         try:
             return answer.json()
         except (JSONDecodeError, UnicodeDecodeError) as error:
             raise LabelStudioRefused(
-                answer.status_code, f"{self.url}{path} answers, but not as Label Studio does; correct LABEL_STUDIO_URL"
+                answer.status_code,
+                f"{self._shown}{path} answers, but not as Label Studio does; correct LABEL_STUDIO_URL",
             ) from error
 
 

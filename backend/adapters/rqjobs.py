@@ -21,9 +21,10 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from backend.adapters.rqvalues import events_of, in_words, job_of, texts_of, worker_of
 from backend.core.domain import Caller, JobView, Knock, WorkerView
 from backend.core.errors import QueueDown
-from backend.core.json_text import parse
+from backend.core.masking import mask_url
 
 PREFIX = "labelqueue:"
 URGENT, PLAIN, EMBED = "labelqueue-urgent", "labelqueue", "labelqueue-embed"
@@ -108,7 +109,7 @@ class RqJobs:
         self.redis: Any = Redis.from_url(
             redis_url, socket_connect_timeout=min(timeout, 0.3), socket_timeout=timeout, retry=retry
         )
-        self._where = _without_password(redis_url)
+        self._where = mask_url(redis_url)
         self._queues = {
             name: Queue(name, connection=self.redis, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
             for name in QUEUES
@@ -124,9 +125,7 @@ class RqJobs:
         try:
             yield
         except RedisError as error:
-            raise QueueDown(
-                f"Redis does not answer at {self._where} ({error}); start it, or set REDIS_URL to where it runs"
-            ) from error
+            raise QueueDown(in_words(error, self._where)) from error
 
     def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
         """Enqueue `backend.worker.jobs.<name>(**arguments)`; False if the key waits, runs or backs off.
@@ -173,13 +172,16 @@ class RqJobs:
 
     @contextmanager
     def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:
-        """The oldest events, removed when the block ends without an error; [] while another one takes."""
+        """The oldest events, removed when the block ends without an error; [] while another one takes.
+
+        Items that are no JSON objects are passed over, and removed with the others.
+        """
         lock, taken, token = at("taking"), at("taken"), uuid4().hex
         with self.answering():
             raw = self._take([lock, taken, at("events")], [token, TAKE_SECONDS, limit])
         done = "0"
         try:
-            yield [parse(item, "an event") for item in raw]
+            yield events_of(raw)
             done = "1"
         finally:
             with self.answering():
@@ -232,7 +234,7 @@ class RqJobs:
     def jobs(self) -> list[JobView]:
         """Running ones first, then queued, then failed."""
         with self.answering():
-            keys = sorted(item.decode() for item in self.redis.smembers(at("keys")))
+            keys = texts_of(self.redis.smembers(at("keys")))
             with self.redis.pipeline(transaction=False) as pipeline:
                 for key in keys:
                     pipeline.exists(at("running", key)).exists(at("queued", key))
@@ -240,7 +242,7 @@ class RqJobs:
                 answers = pipeline.execute()
             views, gone = [], []
             for n, key in enumerate(keys):
-                view = _view(key, *answers[4 * n : 4 * n + 4])
+                view = job_of(key, *answers[4 * n : 4 * n + 4])
                 views.append(view) if view else gone.append(key)
             if gone:
                 self.redis.srem(at("keys"), *gone)
@@ -249,12 +251,12 @@ class RqJobs:
     def workers(self) -> list[WorkerView]:
         """Those that gave a sign of life within the last 15 seconds."""
         with self.answering():
-            names = sorted(item.decode() for item in self.redis.smembers(at("workers")))
+            names = texts_of(self.redis.smembers(at("workers")))
             beats = self.redis.mget([at("worker", name) for name in names]) if names else []
             dead = [name for name, beat in zip(names, beats, strict=True) if beat is None]
             if dead:
                 self.redis.srem(at("workers"), *dead)
-        return [WorkerView(**json.loads(beat)) for beat in beats if beat is not None]
+        return [view for beat in beats if beat is not None and (view := worker_of(beat))]
 
     def ping(self) -> None:
         """Raises `QueueDown` unless Redis answers."""
@@ -270,27 +272,3 @@ class RqJobs:
 def at(kind: str, key: str = "") -> str:
     """The Redis key of something of ours."""
     return PREFIX + kind + (f":{key}" if key else "")
-
-
-def _view(
-    key: str, running: int, queued: int, info: Mapping[bytes, bytes], failed: Mapping[bytes, bytes]
-) -> JobView | None:
-    if not (running or queued or failed):
-        return None
-    about = {name.decode(): value.decode() for name, value in {**failed, **info}.items()}
-    return JobView(
-        key=key,
-        name=about.get("name", key.split(":", 1)[0]),
-        project=int(about.get("project", 0)) or None,
-        state="running" if running else "queued" if queued else "failed",
-        done=int(about.get("done", 0)),
-        total=int(about.get("total", 0)),
-        rate=float(about.get("rate", 0.0)),
-        since=float(about["since"]) if "since" in about else None,
-        error=about.get("error", ""),
-    )
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"

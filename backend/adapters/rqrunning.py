@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from backend.adapters.rqjobs import DAY, RqJobs, at, current
 from backend.core.domain import WorkerView
 from backend.core.errors import LabelQueueError, QueueDown
+from backend.core.masking import mask_text
 
 ALIVE_SECONDS = 15
 """A worker that says nothing for so long is dead, and its job's key is free."""
@@ -32,8 +33,7 @@ return 1
 _STOP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 _SECRETS = re.compile(
-    r"(?i)(?<=://)[^/\s@]+@"  # user and password in an address
-    r"|(?:(?<=\btoken )|(?<=\bbearer )|(?<=\bbasic ))[\w.+/=-]{16,}"
+    r"(?i)(?:(?<=\btoken )|(?<=\bbearer )|(?<=\bbasic ))[\w.+/=-]{16,}"
     r"|(?<=[?&])[^\s'\"]+"  # signatures of presigned addresses
 )
 
@@ -131,4 +131,4 @@ def one_line(error: BaseException) -> str:
     text = next(iter(str(error).strip().splitlines()), "")
     if not isinstance(error, LabelQueueError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return _SECRETS.sub("...", text)[:LONGEST_ERROR]
+    return _SECRETS.sub("...", mask_text(text))[:LONGEST_ERROR]

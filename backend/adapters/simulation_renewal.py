@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def renewer(
             references, embedder(checkpoint), progress=lambda done, total: report("embedding anew", done, total)
         )
         cache.mkdir(parents=True, exist_ok=True)
-        part = stored.with_suffix(".part.npy")
+        part = stored.with_suffix(f".{uuid4().hex}.part.npy")
         np.save(part, vectors)
         part.replace(stored)
         trainer.drop(run)

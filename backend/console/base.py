@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from backend.core.domain import Project
+    from backend.core.domain import JobView, Project
     from backend.core.services import Services
     from backend.settings import Settings
 
 WIDE = 160
+LOOK_SECONDS = 0.3
 
 
 class Report(Protocol):
@@ -84,30 +86,75 @@ def parse_params(pairs: Iterable[str]) -> dict[str, Any]:
 
 def console() -> Console:
     """The terminal; a file or pipe counts as wide, so that lines stay whole."""
-    from rich.console import Console
+    from backend.console.terminal import Terminal
 
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+    return Terminal(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Report]:
     """A bar on stderr, moved by calling with (done, total) and, for a part, what it is now; only on a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    from backend.console.terminal import Terminal, shown
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Terminal(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=None)
 
         def report(done: int, total: int, now: str = what) -> None:
-            bar.update(task, completed=done, total=total, description=now)
+            bar.update(task, completed=done, total=total, description=shown(now))
 
         yield report
 
 
 def print_json(value: Any) -> None:
-    """Indented JSON on stdout, text as it is."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Indented JSON on stdout; its texts are exact, with what would act on a terminal escaped as JSON does."""
+    from backend.core.printable import json_printable
+
+    typer.echo(json_printable(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+
+
+def follow(opened: Services, key: str, asked: bool, project: int, *, wait: bool) -> None:
+    """Say what happens next with a job that was asked for and, if so wished, wait until it is done.
+
+    Raises `NotDone`. Ctrl-C ends the waiting only, and says so.
+    """
+    from backend.core.asking import NotDone, outlook
+    from backend.core.asking import wait as until_done
+
+    seen = outlook(opened, key, asked)
+    if not wait:
+        tell(f"{seen.words}. See it: labelqueue status {project} --watch; or wait for it: --wait")
+        return
+    if not seen.waits:
+        raise NotDone(seen.words)
+    tell(seen.words, err=True)
+    try:
+        with progress("waiting") as report:
+
+            def pause(view: JobView | None) -> None:
+                report(view.done if view else 0, view.total if view else 0, view.state if view else "done")
+                time.sleep(LOOK_SECONDS)
+
+            until_done(opened, key, pause)
+    except KeyboardInterrupt:
+        tell(f"not waiting any longer; the job goes on in its worker: labelqueue status {project}", err=True)
+        raise
+
+
+def columns(*cells: str, err: bool = False) -> None:
+    """One line of texts with tabs between them, for other programs to read."""
+    from backend.console.terminal import shown
+
+    typer.echo("\t".join(map(shown, cells)), err=err)
+
+
+def tell(text: str, *, err: bool = False) -> None:
+    """One line on stdout, or on stderr."""
+    from backend.console import terminal
+
+    terminal.tell(text, err=err)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Iterable[str] = ()) -> Table:
@@ -116,10 +163,12 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Itera
     from rich.table import Table
     from rich.text import Text
 
+    from backend.console.terminal import shown
+
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     numbers = set(right)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(shown(cell)) for cell in row))
     return made

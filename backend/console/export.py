@@ -66,14 +66,14 @@ def predict(
             answer = {"reason": result} if isinstance(result, str) else _answer(opened.classes, result)
             listed.append({"image": str(path), **answer})
         elif isinstance(result, str):
-            typer.echo(f"{path}\tcannot be read: {result}", err=True)
+            base.columns(str(path), f"cannot be read: {result}", err=True)
         else:
             best = int(result.argmax())
-            typer.echo(f"{path}\t{opened.classes[best]}\t{result[best]:.4f}")
+            base.columns(str(path), opened.classes[best], f"{result[best]:.4f}")
     if as_json:
         base.print_json(listed)
     if not found:
-        typer.echo("no images found", err=True)
+        base.tell("no images found", err=True)
     raise typer.Exit(1 if bad or not found else 0)
 
 

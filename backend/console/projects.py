@@ -60,7 +60,7 @@ def disconnect(
     if not yes:
         typer.confirm(f"Remove LabelQueue from project {project} and forget its features and rankings?", abort=True)
     for line in run(base.services(), project):
-        typer.echo(line)
+        base.tell(line)
 
 
 def strategy(
@@ -91,31 +91,46 @@ def strategy(
     if as_json:
         base.print_json({"name": chosen.name, "params": dict(chosen.params), "preset": preset})
         return
-    typer.echo(wording.strategy(chosen.name, preset, chosen.params))
+    base.tell(wording.strategy(chosen.name, preset, chosen.params))
 
 
-def learn(project: base.ProjectId) -> None:
-    """Train and rank now, as "Start Training" in Label Studio does.
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is done and show the result.")]
 
-    Example: labelqueue learn 3
+
+def learn(project: base.ProjectId, wait: Wait = False) -> None:
+    """Train and rank now, as "Start Training" in Label Studio does. Exit status 1 if --wait sees it fail.
+
+    Example: labelqueue learn 3 --wait
     """
+    from backend.core import asking
     from backend.core.nudges import learn as run
 
     opened = base.services()
-    asked = run(opened, base.find(opened, project))
-    typer.echo("asked for" if asked else "a round waits or runs already")
+    found = base.find(opened, project)
+    latest = opened.rankings.latest(found.id)
+    asked = run(opened, found)
+    base.follow(opened, f"cycle:{found.id}", asked, project, wait=wait)
+    if wait:
+        base.tell(asking.learnt(opened, found, latest.id if latest else 0))
 
 
-def sync(project: base.ProjectId) -> None:
+def sync(project: base.ProjectId, wait: Wait = False) -> None:
     """Compare all tasks and labels with Label Studio now; the workers do so by themselves every few minutes.
 
-    Example: labelqueue sync 3
+    Exit status 1 if --wait sees it fail.
+
+    Example: labelqueue sync 3 --wait
     """
+    from backend.core import asking
     from backend.core.nudges import look
 
     opened = base.services()
-    asked = look(opened, base.find(opened, project))
-    typer.echo("asked for" if asked else "a look waits or runs already")
+    found = base.find(opened, project)
+    before = asking.task_ids(opened, found) if wait else set()
+    asked = look(opened, found)
+    base.follow(opened, f"sync:{found.id}", asked, project, wait=wait)
+    if wait:
+        base.tell(asking.looked(opened, found, before))
 
 
 def tasks(
@@ -139,7 +154,7 @@ def tasks(
     found = base.find(opened, project)
     if retry:
         count = run(opened, found)
-        base.print_json({"retried": count}) if as_json else typer.echo(f"{count} images are tried again")
+        base.print_json({"retried": count}) if as_json else base.tell(f"{count} images are tried again")
         return
     listed = opened.tasks.list(found.id, state="failed" if failed else None, limit=limit)
     if as_json:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
+from rich.markup import escape as unmarked
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from backend.console.terminal import shown
 from backend.core import wording
 from backend.core.domain import JobView
 from backend.core.status import ProjectStatus
@@ -23,6 +24,11 @@ def render(seen: Sequence[ProjectStatus]) -> RenderableType:
     if not seen:
         return Text("no project is connected; run: labelqueue connect PROJECT")
     return Group(*(_project(item) for item in seen))
+
+
+def escape(text: str) -> str:
+    """A text from the world within rich's markup."""
+    return unmarked(shown(text))
 
 
 def _project(item: ProjectStatus) -> RenderableType:

@@ -127,7 +127,7 @@ def doctor(
     Example: labelqueue doctor 3
     """
     made = base.settings()
-    found = _findings(made, project)
+    found = [item.masked() for item in _findings(made, project)]
     if as_json:
         base.print_json([item.to_json() for item in found])
     else:

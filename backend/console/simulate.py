@@ -172,6 +172,9 @@ def _from_folder(path: Path) -> _Opened:
 
 
 def _cache(made: Settings) -> Path:
+    from backend import home
+
+    home.ensure(made)
     return made.home / "simulations"
 
 

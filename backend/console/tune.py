@@ -42,7 +42,7 @@ def set(
     now = base.find(opened, project)
     for name, value in kept.items():
         by = f"  (by the preset {now.preset})" if now.preset and name in now.before_preset else ""
-        typer.echo(f"{name}={_shown(value)}{by}")
+        base.tell(f"{name}={_shown(value)}{by}")
 
 
 def _shown(value: object) -> str:

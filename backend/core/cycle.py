@@ -29,7 +29,13 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     started = services.clock.now()
     project = services.projects.get(project_id)
     stages = _Stages(services)
+    embedded = services.tasks.counts(project_id).embedded  # first: what is counted now has been stored before
     table = services.features.load(project_id, project.features_version)
+    if embedded and not len(table.task_ids):
+        log.warning("the features are gone from the store: embedding all images again", project=project_id)
+        services.feature_sets.anew(project_id, project.features_version)
+        due.nudge(services, project)
+        return None
     labels = read_labels(services, project, table)
     stages.done("load")
     if not np.any(labels.rows == selection.UNLABELED):

@@ -10,6 +10,7 @@ from backend.core import wording
 from backend.core.domain import Project, Publication, RemoteProject
 from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
 from backend.core.heal import damage
+from backend.core.masking import mask_text
 from backend.core.ourselves import CONNECTED, base_of, carries_secret, is_our_row, our_hooks
 from backend.core.publish import serves
 from backend.core.services import Services
@@ -31,6 +32,10 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def masked(self) -> Finding:
+        """Without the secrets of addresses that errors named."""
+        return Finding(self.level, mask_text(self.what), mask_text(self.cure))
 
 
 def diagnose(

@@ -6,6 +6,7 @@ whatever is lost, late, doubled or out of order is mended by `backend.core.sync.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -64,8 +65,11 @@ def absorb(services: Services, limit: int = 1000) -> int:
             if not events:
                 break
             by_project: dict[int, list[dict[str, Any]]] = defaultdict(list)
-            for event in events:
+            for event in filter(_is_event, events):
                 by_project[event["project"]].append(event)
+            strange = len(events) - sum(map(len, by_project.values()))
+            if strange:
+                log.warning("passed over events that we did not write", events=strange)
             for ls_id, mine in by_project.items():
                 try:
                     project = services.projects.by_ls_id(ls_id)
@@ -99,6 +103,31 @@ def _project_of(payload: Mapping[str, Any]) -> int | None:
 def _is_id(value: Any) -> bool:
     """Whether a database could hold it as an id."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
+
+
+def _is_event(event: Mapping[str, Any]) -> bool:
+    """Whether it has the form in which `receive` keeps events: another form must not stop all others."""
+    at = event.get("at")
+    if not _is_id(event.get("project")) or not isinstance(at, int | float) or not math.isfinite(at):
+        return False
+    if "gone" in event:
+        ids = event.get("ids")
+        return event["gone"] in GONE.values() and isinstance(ids, list) and all(map(_is_id, ids))
+    choices = event.get("choices")
+    return (
+        _is_id(event.get("id"))
+        and _is_id(event.get("task"))
+        and isinstance(event.get("skipped"), bool)
+        and isinstance(choices, list)
+        and all(map(_is_choice, choices))
+    )
+
+
+def _is_choice(pair: Any) -> bool:
+    """(tag, names), as JSON keeps it."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[1], list | tuple):
+        return False
+    return isinstance(pair[0], str) and all(isinstance(name, str) for name in pair[1])
 
 
 def _items(payload: Mapping[str, Any], noun: str) -> list[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from backend.core.errors import LabelQueueError, QueueDown, UnknownProject, UserError
+from backend.core.masking import mask_text
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ def handle(app: Flask) -> None:
 
 def answer(status: int, text: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
     """A JSON error whose status line repeats the text: of an error, Label Studio shows people only that line."""
+    text = mask_text(text)
     response = jsonify({"error": text, **more})
     response.status = f"{status} {reason(text)}"
     response.headers.update(headers or {})

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from backend import __version__
 from backend.core import wording
 from backend.core.errors import QueueDown
+from backend.core.masking import mask_url
 from backend.core.services import Services
 from backend.core.status import ProjectStatus, status
 from backend.settings import Settings
@@ -41,8 +42,8 @@ def blueprint(services: Services, settings: Settings) -> Blueprint:
             projects=shown,
             words=wording,
             down=down,
-            url=settings.public_url,
-            label_studio=settings.label_studio_url,
+            url=mask_url(settings.public_url),
+            label_studio=mask_url(settings.label_studio_url),
             version=__version__,
             style=_style(),
         )

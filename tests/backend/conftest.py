@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from backend import wiring
 from backend.adapters.state import State, open_state
 from backend.adapters.state.tables import metadata
+from backend.cli import main
 from backend.core.domain import LabelConfig, Project
 from backend.web import create_app
 from tests.backend.requests import settings
@@ -84,6 +87,31 @@ def project(state: State) -> Project:
 def world(tmp_path: Path) -> World:
     """The whole service over stand-ins, with nothing in it."""
     return World(tmp_path)
+
+
+@pytest.fixture
+def commanded(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """`world`, which the commands open as well."""
+    monkeypatch.setenv("LABELQUEUE_HOME", str(tmp_path))
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "tok-secret")
+    monkeypatch.setattr(wiring, "services", lambda settings: world.services)
+    monkeypatch.setattr("backend.logs.configure", lambda *_, **__: None)
+    return world
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """`run("status", 5)` -> (exit status, stdout, stderr), by the console script's own entry point."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["labelqueue", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out = capsys.readouterr()
+        return int(ended.value.code or 0), out.out, out.err
+
+    return call
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import torch
 from backend.adapters import checkpoints
 from backend.adapters.checkpoints import Checkpoints
 from backend.core.errors import BackboneError, StorageError
+from tests.harness.waiting import wait_for
 
 KEY = "checkpoints/p1-v2/last.safetensors"
 ABOUT = {"architecture": "resnet10t", "pixels": 64, "mean": [0.5] * 3, "std": [0.2] * 3, "classes": ["a"], "head": "fc"}
@@ -68,8 +69,41 @@ def test_a_worker_that_dies_while_it_writes_leaves_the_old_state(tmp_path: Path,
     store.write(KEY, {"x": torch.zeros(3)}, {"done": 1})
     assert subprocess.run([sys.executable, "-c", OVERWRITE, str(tmp_path), call]).returncode == 9
     assert store.about(KEY) == {"done": 1} and not store.read(KEY)["x"].any()
-    assert len(list((tmp_path / KEY).parent.iterdir())) == 2  # and what it wrote
+    (part,) = (tmp_path / KEY).parent.glob("*.part")  # what it wrote
     store.write(KEY, {"x": torch.ones(3)}, {"done": 2})
+    assert part.exists()  # for all that this writer knows it is another one's who is not done yet
+    os.utime(part, (0, 0))
+    store.write(KEY, {"x": torch.ones(3)}, {"done": 2})
+    assert [path.name for path in (tmp_path / KEY).parent.iterdir()] == ["last.safetensors"]
+
+
+WRITE = """
+import sys, torch
+from pathlib import Path
+from backend.adapters.checkpoints import Checkpoints
+store, number = Checkpoints(sys.argv[1]), int(sys.argv[2])
+Path(sys.argv[1], f"ready-{number}").touch()
+while not Path(sys.argv[1], "go").exists():
+    pass
+for turn in range(20):
+    store.write("checkpoints/p1-v2/last.safetensors", {"x": torch.full((20_000,), number)}, {"by": number})
+"""
+
+
+@pytest.mark.slow
+def test_nine_writers_of_one_checkpoint_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """(10-E4) Each deleted the unfinished files of the others: 5 of 9 failed."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path), str(number)], stderr=subprocess.PIPE, text=True)
+        for number in range(9)
+    ]
+    wait_for(lambda: len(list(tmp_path.glob("ready-*"))) == 9, 120, what="nine writers")
+    (tmp_path / "go").touch()
+    errors = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 9, errors
+    store = Checkpoints(str(tmp_path))
+    about = store.about(KEY)
+    assert about is not None and set(store.read(KEY)["x"].tolist()) == {about["by"]}
     assert [path.name for path in (tmp_path / KEY).parent.iterdir()] == ["last.safetensors"]
 
 

@@ -148,3 +148,15 @@ def test_a_strategy_that_needs_probabilities_starts_cold_without_labels(world: W
     world.embed_all()
     strategy.switch(world.services, world.project.id, "margin")
     assert len(world.rank()) == 30
+
+
+def test_features_that_are_gone_from_the_store_are_made_again(world: World) -> None:
+    """(10-E4) A deleted folder of features left the project without an order for ever, and nobody said why."""
+    world.connect(30)
+    world.embed_all()
+    world.features.stored.clear()
+    world.asked()
+    assert cycle.cycle(world.services, world.project.id, "test") is None
+    assert world.services.tasks.counts(world.project.id).pending == 30 and "embed" in world.asked()
+    world.embed_all()
+    assert world.rank()

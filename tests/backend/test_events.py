@@ -178,3 +178,29 @@ def test_events_of_a_project_that_is_not_connected_are_dropped(world: World) -> 
     receive(world.services, body)
     assert absorb(world.services) == 0
     assert world.jobs.backlog() == 0
+
+
+NO_EVENTS: list[Any] = [
+    {},
+    {"project": "5", "id": 1, "task": 1, "skipped": False, "at": 1.0, "choices": []},
+    {"project": LS_ID},
+    {"project": LS_ID, "gone": "projects", "ids": [1], "at": 1.0},
+    {"project": LS_ID, "gone": "tasks", "ids": "all", "at": 1.0},
+    {"project": LS_ID, "gone": ["tasks"], "ids": [1], "at": 1.0},
+    {"project": LS_ID, "gone": "tasks", "ids": [2**70], "at": 1.0},
+    {"project": LS_ID, "id": "1", "task": 3, "skipped": False, "at": 1.0, "choices": []},
+    {"project": LS_ID, "id": 1, "task": 3, "skipped": False, "at": float("nan"), "choices": []},
+    {"project": LS_ID, "id": 1, "task": 3, "skipped": "no", "at": 1.0, "choices": []},
+    {"project": LS_ID, "id": 1, "task": 3, "skipped": False, "at": 1.0, "choices": [["digit", [1]]]},
+    {"project": LS_ID, "id": 1, "task": 3, "skipped": False, "at": 1.0, "choices": [["digit"]]},
+    {"project": LS_ID, "id": 1, "task": 3, "skipped": False, "at": None, "choices": None},
+]
+
+
+@pytest.mark.parametrize("strange", NO_EVENTS, ids=str)
+def test_an_event_of_another_form_stops_no_other(world: World, strange: Any) -> None:
+    """(10-E4) One such item blocked absorption for ever."""
+    world.jobs.events.append(strange)
+    receive(world.services, event("ANNOTATION_CREATED", annotation=annotation(1, 3), task={"id": 3}))
+    absorb(world.services)
+    assert labels(world) == {3: "one"} and world.jobs.events == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +56,34 @@ def test_a_project_without_features_is_empty(tmp_path: Path) -> None:
     store.clear_guesses(1)
     store.append(1, 1, FeatureBatch(np.empty(0, np.int64), np.empty((0, 4), np.float16), []))
     assert list(tmp_path.iterdir()) == []
+
+
+DAMAGE = {
+    "manifests deleted": lambda folder: [file.unlink() for file in (folder / "_versions").iterdir()],
+    "their folder deleted": lambda folder: shutil.rmtree(folder / "_versions"),
+    "manifests overwritten": lambda folder: [f.write_bytes(b"garbage" * 9) for f in (folder / "_versions").iterdir()],
+    "manifests cut": lambda folder: [os.truncate(file, 10) for file in (folder / "_versions").iterdir()],
+    "manifests emptied": lambda folder: [os.truncate(file, 0) for file in (folder / "_versions").iterdir()],
+    "rows deleted": lambda folder: shutil.rmtree(folder / "data"),
+    "rows overwritten": lambda folder: [file.write_bytes(b"garbage" * 9) for file in (folder / "data").iterdir()],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_features_are_told_and_can_be_deleted(tmp_path: Path, damage: str) -> None:
+    """(10-E4) Without its manifests a dataset counted as "no features", and could not be deleted."""
+    LanceFeatures(str(tmp_path)).append(1, 1, batch([1, 2]))
+    folder = tmp_path / "p1" / "features-v1.lance"
+    DAMAGE[damage](folder)
+    store = LanceFeatures(str(tmp_path))
+    for look in (lambda: store.load(1, 1), lambda: store.ids(1, 1), lambda: store.present(1, 1, [1])):
+        with pytest.raises(StorageError, match=rf"{folder}: .*restore it from a backup, or disconnect") as caught:
+            look()
+        assert "\n" not in str(caught.value) and "/rustc/" not in str(caught.value)
+    store.clear(1, 1)
+    assert store.ids(1, 1).tolist() == []
+    store.append(1, 1, batch([3]))
+    assert store.ids(1, 1).tolist() == [3]
 
 
 def test_rows_come_back_ascending_and_the_last_of_a_task_wins(tmp_path: Path) -> None:

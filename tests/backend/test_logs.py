@@ -62,6 +62,39 @@ def test_exceptions_and_libraries_are_masked_too(say, form):
         assert secret not in seen
 
 
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_secrets_of_addresses_that_nobody_told_of_are_masked(say, form):
+    """(10-A6) The last net: whatever field, list or exception text an address comes in."""
+    read = say(form)
+    address, signed = "redis://u:Zq7w@x@other", "https://bucket/a.png?X-Amz-Signature=Zq7w"
+    structlog.get_logger().warning(f"at {address}", url=signed, deep={"a": [address]}, error=ValueError(signed))
+    try:
+        raise RuntimeError(f"cannot reach {address}")
+    except RuntimeError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+    logging.getLogger("a.library").warning("%s?password=Zq7w", "postgresql://me@h/db")
+    seen = read()
+    assert "Zq7w" not in seen and seen.count("redis://u:***@other") == 3
+    assert form == "text" or all(json.loads(line) for line in seen.splitlines())
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_value_begins_a_line_or_reaches_the_terminal(say, form):
+    """(10-A7) Titles, names of classes and files, texts of exceptions."""
+    read = say(form)
+    title = "a\x1b[31m\x9b2J\u202eb\nforged [info] line\r\x7f"
+    structlog.get_logger().warning(title, title=title, **{"key\n": [title]})
+    try:
+        raise RuntimeError(title)
+    except RuntimeError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+    seen = read()
+    assert not set(seen) & set("\x1b\x9b\u202e\r\x7f") and seen.count("forged") == 4
+    assert not [line for line in seen.splitlines() if line.startswith("forged")]
+    if form == "json":
+        assert json.loads(seen.splitlines()[0])["title"] == title
+
+
 def test_levels_are_kept(say):
     read = say("text")
     structlog.get_logger().debug("quiet")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Connection
+from redis import (
+    AuthenticationError,
+    BusyLoadingError,
+    Connection,
+    ConnectionError,
+    ReadOnlyError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeout
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.adapters.rqjobs import QUEUES, RqJobs, at, current
 from backend.adapters.rqrunning import Running, one_line
+from backend.adapters.rqvalues import in_words
 from backend.core.domain import WorkerView
 from backend.core.errors import QueueDown, UserError
 from tests.harness.valkey import Valkey
@@ -258,7 +267,9 @@ def test_redis_down_is_said_without_the_password():
         lambda: jobs.submit("absorb", key="absorb"),
         lambda: jobs.hit("x", 1),
     ):
-        with pytest.raises(QueueDown, match=r"does not answer at redis://127\.0\.0\.1:1/0 .*start it") as caught:
+        with pytest.raises(
+            QueueDown, match=r"does not answer at redis://me:\*\*\*@127\.0\.0\.1:1/0 .*start it"
+        ) as caught:
             call()
         assert "geheim" not in str(caught.value)
 
@@ -277,13 +288,62 @@ def test_queued_jobs_and_events_survive_kill_9_of_valkey(tmp_path: Path):
         jobs.redis.close()
 
 
+def test_an_item_that_is_no_event_stops_no_other(jobs):
+    """(10-E4) One non-JSON item in labelqueue:events blocked absorption for ever."""
+    jobs.push_events([{"n": 1}])
+    jobs.redis.rpush("labelqueue:events", b"not json", b"\xff", b"[1]", b"7", b"[" * 90_000)
+    jobs.push_events([{"n": 2}])
+    with jobs.take_events(10) as events:
+        assert events == [{"n": 1}, {"n": 2}]
+    assert jobs.backlog() == 0
+
+
+def test_what_others_wrote_of_workers_and_jobs_hides_none_of_ours(jobs, running):
+    """(10-E4) `labelqueue status` was a stack trace."""
+    running.beat()
+    jobs.submit("cycle", key="cycle:1", project=1)
+    jobs.redis.sadd("labelqueue:workers", "newer", "text", b"\xff")
+    jobs.redis.set("labelqueue:worker:newer", json.dumps({"name": "newer", "more": 1}))
+    jobs.redis.set("labelqueue:worker:text", "hello")
+    jobs.redis.sadd("labelqueue:keys", "sync:2", b"\xff")
+    jobs.redis.hset("labelqueue:failed:sync:2", mapping={"since": "yesterday", "error": "x"})
+    assert [view.name for view in jobs.workers()] == [running.view.name]
+    assert [view.key for view in jobs.jobs()] == ["cycle:1"]
+
+
+def test_a_key_of_another_type_is_told_with_the_cure(jobs):
+    """(10-E4) "Redis does not answer" was wrong: it answers."""
+    jobs.redis.set("labelqueue:events", "mine")
+    for call in (jobs.backlog, lambda: jobs.push_events([{}]), lambda: jobs.take_events(1).__enter__()):
+        with pytest.raises(QueueDown, match=r"holds something else under a key of ours .*WRONGTYPE.*labelqueue:\*"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ResponseError("MISCONF Errors writing to the AOF file: No space left on device"), "make room on the disk"),
+        (ResponseError("OOM command not allowed when used memory > 'maxmemory'."), "out of memory"),
+        (ReadOnlyError("READONLY You can't write against a read only replica."), "set REDIS_URL to the primary"),
+        (AuthenticationError("invalid username-password pair"), "correct user and password in REDIS_URL"),
+        (ResponseError("NOAUTH Authentication required."), "correct user and password in REDIS_URL"),
+        (BusyLoadingError("loading the dataset in memory"), "still loading"),
+        (ResponseError("unknown command 'LMOVE'"), "is it Redis 6.2"),
+        (ConnectionError("Error 111"), "does not answer at redis://h"),
+    ],
+)
+def test_redis_that_refuses_is_not_called_down(error, told):
+    """(10-E4) A full disk was told as "Redis does not answer; start it"."""
+    assert told in in_words(error, "redis://h") and (told.startswith("does not") or "does not answer" not in told)
+
+
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
         (ValueError("first\nsecond"), "ValueError: first"),
         (KeyError(), "KeyError"),
         (UserError("unknown name"), "unknown name"),
-        (OSError("GET https://me:pass@h/x?sig=abc&k=1 failed"), "OSError: GET https://...h/x?... failed"),
+        (OSError("GET https://me:pass@h/x?sig=abc&k=1 failed"), "OSError: GET https://me:***@h/x?... failed"),
         (
             OSError("header Authorization: Token 0123456789abcdef was refused"),
             "OSError: header Authorization: Token ... was refused",

@@ -20,7 +20,7 @@ from backend.local_part import LONGEST_DELAY, Part
 from backend.settings import Settings, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "backend.cli"]
+COMMAND = [sys.executable, "-P", "-m", "backend.cli"]
 SCHEMA = '<View><Image name="i" value="$image"/><Choices name="c" toName="i"><Choice value="a"/></Choices></View>'
 LIMIT = 40.0  # seconds to wait for anything
 

@@ -20,7 +20,7 @@ import httpx
 from scripts.label_studio_server import ROOT, free_port
 from tests.harness.waiting import wait_for
 
-COMMAND = (sys.executable, "-c", "from backend.cli import main; main()")
+COMMAND = (sys.executable, "-P", "-c", "from backend.cli import main; main()")
 OUTDOORS = ("LABEL_STUDIO", "LABELQUEUE", "BASIC_AUTH", "REDIS_URL", "DATABASE_URL", "STORAGE_URL", "PUBLIC_URL")
 FAST: Mapping[str, str] = {
     "RECONCILE_SECONDS": "3",
@@ -152,7 +152,9 @@ class RealLabelQueue:
         done = subprocess.run(
             command, capture_output=True, text=True, env=self.environment, cwd=self.home, timeout=180, check=False
         )
-        said = f"labelqueue {' '.join(command[3:])} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        said = (
+            f"labelqueue {' '.join(command[len(COMMAND) :])} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         assert (done.returncode == 0) == ok, f"{said}\n{self.tail()}"
         return done
 

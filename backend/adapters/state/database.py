@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
+import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,11 +15,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from backend.adapters.state.engine import Database, StateError, make_engine, sqlite_file
+from backend.adapters.state.engine import Database, make_engine, sqlite_file
 from backend.adapters.state.feature_sets import SqlFeatureSets
 from backend.adapters.state.projects import SqlProjects
 from backend.adapters.state.rankings import SqlRankings
+from backend.adapters.state.sqlite_errors import StateDown, StateError, is_full, named
+from backend.adapters.state.tables import metadata
 from backend.adapters.state.tasks import SqlTasks
+from backend.core.errors import BadSetting
 
 MIGRATION_LOCK = 0x1ABE1  # any number that nothing else in the database uses
 
@@ -62,23 +69,35 @@ def open_state(database_url: str, now: Callable[[], float] = time.time) -> State
 
 
 def _make_file(engine: Engine, file: Path) -> None:
-    """Make folder and file in write-ahead mode, which the file then keeps."""
+    """Make folder and file, for their owner only, in write-ahead mode, which the file then keeps."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(file.with_name(file.name + ".lock")):
+            if not file.exists():  # closing one that is in use would drop the locks of this process on it
+                open(file, "ab", opener=_private).close()  # SQLite gives its further files the same mode
             raw = engine.raw_connection()
             try:
                 raw.cursor().execute("PRAGMA journal_mode = WAL")
             finally:
                 raw.close()
     except OSError as error:
+        if error.errno == errno.ENOSPC or is_full(file):
+            raise StateDown(f"the disk that holds the database {file} is full; make room on it") from error
         raise StateError(f"cannot make {file} ({error.strerror}); choose another folder in DATABASE_URL") from error
+    except sqlite3.Error as error:
+        raise named(error, file) or StateError(f"the database {file} cannot be used ({error})") from error
+
+
+def _private(path: str, flags: int) -> int:
+    """How a file for its owner is opened; in a folder that is shared by a group (setgid), for the group as well."""
+    shared = os.stat(os.path.dirname(path)).st_mode & stat.S_ISGID
+    return os.open(path, flags, 0o660 if shared else 0o600)
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     # Two processes that switch the mode at once would not wait for each other but fail.
-    with path.open("w") as handle:
+    with open(path, "w", opener=_private) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -97,7 +116,17 @@ def _migrate(connection: Connection) -> None:
         return
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise StateError(f"the database has schema {current}, newer than this program; upgrade labelqueue")
+    if current is None:
+        _refuse_foreign(connection)
     command.upgrade(config, "head")
+
+
+def _refuse_foreign(connection: Connection) -> None:
+    """A database without our schema must have no table that is called like ours; a SQLite file none at all."""
+    found = set(inspect(connection).get_table_names())
+    taken = sorted(found if connection.dialect.name == "sqlite" else found & set(metadata.tables))
+    if taken:
+        raise BadSetting(f"DATABASE_URL names another program's database (it has the table {taken[0]}); name a new one")
 
 
 def _revision(connection: Connection) -> str | None:

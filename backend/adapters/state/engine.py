@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 
+from backend.adapters.state.sqlite_errors import StateDown, StateError, named
 from backend.adapters.state.tables import projects
-from backend.core.errors import BadSetting, LabelQueueError, UnknownProject
+from backend.core.errors import BadSetting, UnknownProject
+from backend.core.masking import ESCAPE, mask_text, mask_url
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one (SQLite has one at a time)."""
-
-
-class StateError(LabelQueueError):
-    """The database cannot be used as it is."""
-
-
-class StateDown(StateError):
-    """The database does not answer now, or is busy for too long; trying again later may help."""
 
 
 class Database:
@@ -39,7 +34,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self.engine.begin() as connection:
+        with _json(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -49,12 +44,24 @@ class Database:
         On PostgreSQL that is a lock on the project's row, so that two folds of annotations into one task see each
         other; SQLite has a single writer anyway. Raises `UnknownProject`.
         """
-        with self._writer.begin() as connection:
+        with _json(), self._writer.begin() as connection:
             if project is not None:
                 row = select(projects.c.id).where(projects.c.id == project).with_for_update(key_share=True)
                 if connection.execute(row).first() is None:
                     raise UnknownProject(project)
             yield connection
+
+
+@contextmanager
+def _json() -> Iterator[None]:
+    """A JSON column that holds no JSON is the database's fault, not a statement's."""
+    try:
+        yield
+    except JSONDecodeError as error:
+        raise StateError(
+            f"the database holds a JSON column that is no JSON ({error}); restore a backup, or disconnect the project "
+            "and connect it again"
+        ) from error
 
 
 def make_engine(database_url: str) -> Engine:
@@ -87,8 +94,8 @@ def _parse(database_url: str) -> URL:
             return url.set(drivername="postgresql+psycopg")
         if kind == "sqlite" and url.database and url.database != ":memory:":
             return url.set(drivername="sqlite+pysqlite")
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise BadSetting(f"DATABASE_URL is no database address; {known}") from error
+    except (ArgumentError, NoSuchModuleError, ValueError):  # which may hold a part of the password
+        raise BadSetting(f"DATABASE_URL is no database address; {known}; {ESCAPE}") from None
     raise BadSetting(f"DATABASE_URL names no database that LabelQueue knows ({kind}); {known}")
 
 
@@ -110,11 +117,15 @@ def _name_error(context: ExceptionContext) -> None:
     if context.is_pre_ping:
         return
     error = context.original_exception
+    if isinstance(error, sqlite3.Error) and context.engine is not None:
+        ours = named(error, Path(str(context.engine.url.database)))
+        if ours is not None:
+            raise ours from error
     gone = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError) or context.is_disconnect
     if gone:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = mask_text((str(error).strip() or type(error).__name__).splitlines()[0])
         url = context.engine.url if context.engine is not None else None
-        where = url.render_as_string(hide_password=True) if url is not None else "the database"
+        where = mask_url(url.render_as_string(hide_password=True)) if url is not None else "the database"
         cure = "see that no other program holds it and that its disk is not full"
         if not isinstance(error, sqlite3.Error):
             cure = "see that it runs and that DATABASE_URL is right"

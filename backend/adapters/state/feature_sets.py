@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from backend.adapters.state.engine import Database
 from backend.adapters.state.switching import all_pending, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import as_written, clean
 from backend.core.errors import UnknownProject, UserError
 from backend.core.renewal_states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
 from backend.core.training import FeatureSet, Method
@@ -72,6 +72,14 @@ class SqlFeatureSets:
             _serve(connection, made)
             all_pending(connection, project)
             return made
+
+    def anew(self, project: int, version: int) -> bool:
+        """Every task becomes pending; see `ports.FeatureSets.anew`."""
+        with self._db.write(project) as connection:
+            if _live(connection, project) != version:
+                return False
+            all_pending(connection, project)
+            return True
 
     def move(
         self,
@@ -196,6 +204,7 @@ def _empty() -> dict[str, Any]:
     }
 
 
+@as_written
 def _feature_set(row: Row[Any]) -> FeatureSet:
     fields = dict(row._mapping)
     return FeatureSet(**{**fields, "held_out": tuple(fields["held_out"])})

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, secrets
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import as_written, clean
 from backend.core.domain import LabelConfig, Project, Strategy, is_another
 from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 
@@ -184,10 +184,11 @@ def _one(connection: Connection, name: int, condition: Any) -> Project:
     return _project(row)
 
 
+@as_written
 def _project(row: Row[Any]) -> Project:
     fields = dict(row._mapping)
     config = _config(fields.pop("config"))
-    strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
+    strategy = Strategy(fields.pop("strategy"), dict(fields.pop("params")))
     return Project(config=config, strategy=strategy, **fields)
 
 

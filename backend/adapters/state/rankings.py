@@ -11,6 +11,7 @@ from sqlalchemy import Row, Table, insert, select, update
 
 from backend.adapters.state.publications import SqlPublications, UnknownRanking
 from backend.adapters.state.tables import heads, publications, rankings
+from backend.adapters.state.values import as_written
 from backend.core.domain import Guess, Head, Pick, Ranking, Strategy
 
 KEPT_PICKS = 50
@@ -144,11 +145,13 @@ def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
     )
 
 
+@as_written
 def _head(row: Row[Any]) -> Head:
     return Head(**{**row._mapping, "classes": tuple(row.classes)})
 
 
+@as_written
 def _ranking(row: Row[Any]) -> Ranking:
     fields = dict(row._mapping)
-    strategy = Strategy(fields.pop("strategy"), fields.pop("params"))
+    strategy = Strategy(fields.pop("strategy"), dict(fields.pop("params")))
     return Ranking(**{**fields, "strategy": strategy, "picks": _unpack(row.picks)})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, false
+from sqlalchemy import Row, and_, false
+
+from backend.adapters.state.sqlite_errors import StateError
 
 Item = TypeVar("Item")
 
@@ -14,6 +18,24 @@ CHUNK = 1000
 
 LARGEST_ID = 2**63 - 1
 LONGEST_CHOICE = 1000
+
+
+def as_written(read: Callable[[Row[Any]], Item]) -> Callable[[Row[Any]], Item]:
+    """Make `StateError` of what a row's reader raises if a JSON column has not the shape that we wrote."""
+
+    @wraps(read)
+    def reader(row: Row[Any]) -> Item:
+        try:
+            return read(row)
+        except (TypeError, ValueError, KeyError, AttributeError, zlib.error) as error:
+            what = read.__name__.strip("_").replace("_", " ")
+            which = row._mapping.get("ls_id") or row._mapping.get("id") or row._mapping.get("version")
+            raise StateError(
+                f"the database's row of {what} {which} is not as LabelQueue wrote it ({type(error).__name__}: "
+                f"{error}); restore a backup, or disconnect the project and connect it again"
+            ) from error
+
+    return reader
 
 
 def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:

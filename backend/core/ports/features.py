@@ -74,6 +74,10 @@ class FeatureSets(Protocol):
         """
         ...
 
+    def anew(self, project: int, version: int) -> bool:
+        """Every task becomes pending because the store has lost `version`; False, and nothing, if it is not live."""
+        ...
+
     def move(
         self,
         project: int,
