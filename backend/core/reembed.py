@@ -146,6 +146,7 @@ def _store(
             ids = np.array([item.task_id for item in good], np.int64)
             batch = FeatureBatch(ids, np.stack([item.vector for item in good]), [item.digest for item in good])
             services.features.append(current.project, current.version, batch)
+            renewal.forget_deleted(services, current.project, current.version, batch.task_ids.tolist())
             good.clear()
 
     came = 0
