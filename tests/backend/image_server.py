@@ -8,7 +8,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from backend.adapters.images import ImageSource
+from backend.adapters.images.source import ImageSource
 
 PICTURE = b"\x89PNG any bytes"
 TOKEN = {"Authorization": "Token secret"}

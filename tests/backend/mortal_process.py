@@ -12,7 +12,7 @@ import time
 from typing import Any, cast
 
 from backend.adapters.state import open_state
-from backend.core import embed
+from backend.core.embedding import embed
 from backend.core.services import Options, Services
 from backend.wiring import SystemClock
 from tests.fakes import FakeEmbedder, FakeFeatures, FakeJobs, FakeLabelStudio

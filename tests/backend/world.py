@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.adapters.state import open_state
-from backend.core import cycle, embed, sync
 from backend.core.domain import Project
-from backend.core.enroll import enroll
+from backend.core.embedding import embed
+from backend.core.project.enroll import enroll
+from backend.core.queue import cycle
 from backend.core.services import Options, Services
+from backend.core.tasks import sync
 from tests.fakes import (
     CONFIG,
     FakeAddresses,
