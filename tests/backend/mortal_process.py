@@ -33,6 +33,7 @@ def main(database_url: str, project: int, deadly: int) -> None:
         lambda checkpoint: embedder,
         cast("Any", None),
         lambda: False,
+        cast("Any", None),
         Options(shard_size=16, chunk_size=4, lease=1.0),
     )
     while services.tasks.counts(project).pending:

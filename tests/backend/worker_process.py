@@ -57,6 +57,7 @@ def main(redis_url: str, folder: Path, burst: bool) -> None:
             cast("Any", None),
             cast("Any", None),
             cast("Any", None),
+            cast("Any", None),
             Options(),
         )
 

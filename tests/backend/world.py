@@ -13,7 +13,6 @@ from backend.core.queue import cycle
 from backend.core.services import Options, Services
 from backend.core.tasks import sync
 from tests.fakes import (
-    CONFIG,
     FakeAddresses,
     FakeEmbedder,
     FakeFeatures,
@@ -76,7 +75,8 @@ class World:
     def connect(self, tasks: int = 30) -> Project:
         """A project with tasks that is enrolled and synced."""
         self.ls.add_project(LS_ID, tasks)
-        enroll(self.services, self.ls.remote[LS_ID], CONFIG)
+        remote = self.ls.remote[LS_ID]
+        enroll(self.services, remote, self.ls.parse_config(remote.label_config))
         sync.reconcile(self.services, self.project.id, full=True)
         return self.project
 

@@ -125,10 +125,14 @@ def _is_event(event: Mapping[str, Any]) -> bool:
 
 
 def _is_choice(pair: Any) -> bool:
-    """(tag, names), as JSON keeps it."""
+    """(tag, names or paths), as JSON keeps it."""
     if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[1], list | tuple):
         return False
-    return isinstance(pair[0], str) and all(isinstance(name, str) for name in pair[1])
+    return isinstance(pair[0], str) and all(isinstance(name, str) or _is_path(name) for name in pair[1])
+
+
+def _is_path(name: Any) -> bool:
+    return isinstance(name, list | tuple) and all(isinstance(part, str) for part in name)
 
 
 def _items(payload: Mapping[str, Any], noun: str) -> list[Mapping[str, Any]]:

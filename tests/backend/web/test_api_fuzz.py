@@ -13,8 +13,8 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from backend.core.project.catalog import catalog
+from backend.core.project.ourselves import SECRET_HEADER
 from backend.core.tasks.events import absorb
-from backend.core.tasks.sync import SECRET_HEADER
 from backend.web import create_app
 from backend.web.describe import LARGEST_ID
 from tests.backend.requests import settings

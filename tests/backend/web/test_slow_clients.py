@@ -12,7 +12,7 @@ import time
 import pytest
 
 from backend.adapters.state import open_state
-from backend.core.tasks.sync import SECRET_HEADER
+from backend.core.project.ourselves import SECRET_HEADER
 from backend.web.connections import GRACE_SECONDS, IDLE_SECONDS, MOST_WAITING
 from tests.backend.requests import CREATED
 from tests.harness.labelqueue import RealLabelQueue

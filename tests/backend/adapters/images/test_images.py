@@ -180,10 +180,10 @@ def test_a_label_studio_that_hangs_is_no_bad_image_but_another_host_is(
     """(10-B5) What Label Studio itself leaves unfinished may be tried again; the next image is fine."""
     images = source(studio, timeout=0.4, allowed_hosts=[f"127.0.0.1:{other.server_port}"])
     with pytest.raises(LabelStudioDown, match=reason):
-        images.fetch(f"/data/upload/1/{name}")
-    assert images.fetch("/data/upload/1/good.png") == PICTURE
+        images.fetch(f"/data/upload/1/{name}", 1)
+    assert images.fetch("/data/upload/1/good.png", 1) == PICTURE
     with pytest.raises(BadImage, match=reason):
-        images.fetch(f"{other.url}/data/upload/1/{name}")
+        images.fetch(f"{other.url}/data/upload/1/{name}", 1)
 
 
 def test_a_label_studio_that_takes_connections_and_says_nothing_is_no_bad_image() -> None:
@@ -193,7 +193,7 @@ def test_a_label_studio_that_takes_connections_and_says_nothing_is_no_bad_image(
             label_studio_url=f"http://127.0.0.1:{stopped.getsockname()[1]}", auth_headers=dict, timeout=0.2
         )
         with pytest.raises(LabelStudioDown, match=r"does not answer .* within 0\.2 s"):
-            images.fetch("/data/upload/1/a.png")
+            images.fetch("/data/upload/1/a.png", 1)
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(studio: Server) -> None:

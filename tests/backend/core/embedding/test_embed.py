@@ -54,7 +54,7 @@ def test_a_chunk_that_was_stored_but_not_marked_is_recognised(world: World, monk
         raise KeyboardInterrupt  # no clean-up of ours runs after kill -9: the lease stays
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.services.tasks, "finish", lambda p, done, bad, **_: killed() if done else None)
+        patch.setattr(world.services.tasks, "finish", lambda p, done, *_, **__: killed() if done else None)
         patch.setattr(world.services.tasks, "release", lambda p, owner: None)
         with pytest.raises(KeyboardInterrupt):
             embed.embed(world.services, project.id, "worker-1")

@@ -98,7 +98,7 @@ def test_a_project_of_boxes_ends_when_all_of_it_is_annotated(world: World) -> No
         submit(world, task, {"type": "rectanglelabels", "from_name": "boxes", "value": {"rectanglelabels": ["a"]}})
     look(world)
     counts = world.services.tasks.counts(world.project.id)
-    assert (counts.annotated, counts.seen) == (3, 3)
+    assert (counts.annotated, counts.open) == (3, 0)
     ranking = world.services.rankings.latest(world.project.id)
     assert due.learning_due(world.services, world.project, counts, ranking) is None
     assert cycle.cycle(world.services, world.project.id, "test") is None

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from backend.adapters.state import State
-from backend.core.domain import Project
+from backend.core.domain import Claim, Project
 from backend.core.domain.training import FeatureSet, FeatureSetState
 from backend.core.errors import UserError
 from backend.core.renewal.states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
@@ -192,12 +192,14 @@ def test_features_of_the_version_before_never_count_for_the_live_one(
         assert state.feature_sets.move(project.id, 2, "accept", at=5.0, stored=[1, 2])
 
     if claimed_first:
-        assert state.tasks.claim(project.id, "slow", 5, 60) == [(3, "c", 0)]
+        assert state.tasks.claim(project.id, "slow", 5, 60) == [Claim(3, ("c",), 0, 0)]
         switch()
-        assert state.tasks.claim(project.id, "next", 5, 60) == [(3, "c", 1)]  # may be stored: the claimant looks
+        assert state.tasks.claim(project.id, "next", 5, 60) == [
+            Claim(3, ("c",), 1, 0)
+        ]  # may be stored: the claimant looks
     else:  # it had read the project before, and claims after
         switch()
-        assert state.tasks.claim(project.id, "slow", 5, 60) == [(3, "c", 1)]
+        assert state.tasks.claim(project.id, "slow", 5, 60) == [Claim(3, ("c",), 1, 0)]
     state.tasks.finish(project.id, {3: "old"}, {}, version=1)
     assert state.tasks.list(project.id, ids=[3])[0].state == "pending"
     state.tasks.finish(project.id, {3: "new"}, {}, version=2)

@@ -14,10 +14,7 @@ from backend.core.project.status import status
 from backend.core.renewal import advise, judge, renew, train, view
 from backend.settings import Settings
 from backend.web import create_app
-from tests.backend.cli.test_cli import run
 from tests.backend.world import LS_ID, NAMES, World
-
-__all__ = ["run"]
 
 
 @pytest.fixture
