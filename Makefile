@@ -7,7 +7,7 @@ FAST := not e2e and not browser and not slow and not chaos
 KILLS ?= 40
 SEED ?= 1
 
-.PHONY: help demo demo-clean test chaos fast check format app test-env label-studio system renew clean
+.PHONY: help demo demo-clean test chaos fast check lint format app test-env label-studio system renew clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -18,7 +18,7 @@ demo: app label-studio  ## Label Studio with a live queue, on this machine (IMAG
 demo-clean:  ## forget the demo's projects, labels and settings
 	@$(BIN)/python -m scripts.demo --clean
 
-test: test-env label-studio system  ## every test, the end-to-end ones included (about 15 minutes on 2 cores)
+test: lint label-studio system  ## what `check` looks at, then every test, the end-to-end ones included (about 20 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "$(FAST)" -n 2
 	@$(BIN)/python -m pytest -m "not ($(FAST)) and not chaos"
 
@@ -28,12 +28,13 @@ chaos: test-env label-studio system  ## kill -9 of every part at random while pe
 fast: test-env  ## the tests that need no Label Studio and no browser (about 2 minutes)
 	@$(BIN)/python -m pytest -m "$(FAST)" -n 2
 
-check: test-env  ## format, lint, types, import contracts, fast tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "$(FAST)" -n 2
+check: lint fast  ## format, lint, types, import contracts, fast tests
+
+lint: test-env  ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 format: test-env  ## format the code and mend what ruff can
 	$(BIN)/ruff format .

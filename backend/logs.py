@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import structlog
 
-from backend.core.masking import MASK, mask_text
-from backend.core.printable import json_printable, printable, printable_lines
+from backend.core.text.masking import MASK, mask_text
+from backend.core.text.printable import json_printable, printable, printable_lines
 from backend.settings import Settings
 
 SHORTEST = 4  # characters; masking shorter texts would only riddle the log

@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend.core.errors import BadSetting
-from backend.core.masking import ESCAPE, MASK, mask_text, mask_url, secrets_in
+from backend.core.text.masking import ESCAPE, MASK, mask_text, mask_url, secrets_in
 
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 107 bytes
 ADDRESSES = ("label_studio_url", "redis_url", "database_url", "storage_url", "public_url")

@@ -12,9 +12,9 @@ from backend.core.services import Options, Services
 from backend.settings import Settings
 
 if TYPE_CHECKING:
-    from backend.adapters.decode import Decode
-    from backend.adapters.images import ImageSource
-    from backend.adapters.labelstudio import ApiLabelStudio
+    from backend.adapters.images.source import ImageSource
+    from backend.adapters.label_studio.client import ApiLabelStudio
+    from backend.engine.decoding.decode import Decode
 
 
 class SystemClock:
@@ -26,10 +26,10 @@ class SystemClock:
 
 def services(settings: Settings) -> Services:
     """Everything real. Connections open on first use; the backbone loads when a job first asks for it."""
-    from backend.adapters.addresses import HttpAddresses
-    from backend.adapters.features import LanceFeatures
-    from backend.adapters.labelstudio import ApiLabelStudio
-    from backend.adapters.rqjobs import RqJobs
+    from backend.adapters.features.store import LanceFeatures
+    from backend.adapters.label_studio.client import ApiLabelStudio
+    from backend.adapters.net.addresses import HttpAddresses
+    from backend.adapters.queue.jobs import RqJobs
     from backend.adapters.state import open_state
 
     if home.in_use(settings):
@@ -72,7 +72,7 @@ def options(settings: Settings) -> Options:
 
 
 def _images(settings: Settings, label_studio: ApiLabelStudio) -> ImageSource:
-    from backend.adapters.images import ImageSource
+    from backend.adapters.images.source import ImageSource
 
     return ImageSource(
         label_studio_url=settings.label_studio_url,
@@ -87,15 +87,15 @@ def _images(settings: Settings, label_studio: ApiLabelStudio) -> ImageSource:
 
 def _decode(settings: Settings) -> Decode:
     """Processes that the worker starts as it needs them."""
-    from backend.adapters.decoders import Decoders
+    from backend.engine.decoding.decoders import Decoders
 
     return Decoders(settings.max_image_pixels, settings.image_seconds)
 
 
 def _embedder(settings: Settings, label_studio: ApiLabelStudio, decode: Decode, checkpoint: str) -> Embedder:
-    from backend.adapters.backbone import DEFAULT
-    from backend.adapters.checkpoints import Checkpoints
-    from backend.adapters.embedder import open_embedder
+    from backend.engine.backbone import DEFAULT
+    from backend.engine.checkpoints import Checkpoints
+    from backend.engine.embedder import open_embedder
 
     kept = Checkpoints(settings.storage_url).resolve(checkpoint) if checkpoint else None
     return open_embedder(
@@ -109,7 +109,7 @@ def _embedder(settings: Settings, label_studio: ApiLabelStudio, decode: Decode, 
 
 
 def _trainer(settings: Settings, label_studio: ApiLabelStudio, decode: Decode) -> Trainer:
-    from backend.adapters.finetune import open_trainer
+    from backend.engine.finetune.trainer import open_trainer
 
     return open_trainer(
         _images(settings, label_studio),

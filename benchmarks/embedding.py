@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from backend.adapters.decode import decode
-from backend.adapters.decoders import Decoders
-from backend.adapters.embedder import BatchEmbedder, open_embedder
-from backend.adapters.features import LanceFeatures
-from backend.adapters.images import ImageSource
+from backend.adapters.features.store import LanceFeatures
+from backend.adapters.images.source import ImageSource
 from backend.core.domain import Embedded, FeatureBatch
+from backend.engine.decoding.decode import decode
+from backend.engine.decoding.decoders import Decoders
+from backend.engine.embedder import BatchEmbedder, open_embedder
 
 CHUNK = 64
 

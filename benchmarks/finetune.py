@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from backend.adapters.backbone import open_backbone
-from backend.adapters.backbone_fast import choose_device, keep_memory
-from backend.adapters.finetune_images import Pictures
-from backend.adapters.finetune_model import optimizer_of
-from backend.adapters.finetune_recipe import FT
-from backend.adapters.finetune_run import Material, Run
-from backend.core.training import Example, TrainingOrder
+from backend.core.domain.training import Example, TrainingOrder
+from backend.engine.backbone import open_backbone
+from backend.engine.backbone_fast import choose_device, keep_memory
+from backend.engine.finetune.images import Pictures
+from backend.engine.finetune.model import optimizer_of
+from backend.engine.finetune.recipe import FT
+from backend.engine.finetune.run import Material, Run
 from scripts.digits import digits, label_of
 
 

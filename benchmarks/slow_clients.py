@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.adapters.state import open_state
-from backend.core.sync import SECRET_HEADER
+from backend.core.tasks.sync import SECRET_HEADER
 from tests.backend.requests import CREATED
 from tests.harness.labelqueue import RealLabelQueue
 from tests.harness.slow_clients import SlowClients, answer_ms

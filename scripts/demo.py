@@ -21,7 +21,7 @@ import httpx
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from backend.console.terminal import Terminal, shown
+from backend.cli.terminal import Terminal, shown
 from scripts.demo_home import DemoHome, ports
 from scripts.demo_images import DemoError, Images, drawn_digits, own_images
 from scripts.label_studio_server import EMAIL, ROOT, LabelStudioServer, LabelStudioStartError

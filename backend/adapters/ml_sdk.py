@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backend.core.errors import UnknownProject
-from backend.core.events import receive
-from backend.core.predict import predict
-from backend.core.register import register
+from backend.core.project.register import register
+from backend.core.queue.predict import predict
 from backend.core.services import Services
+from backend.core.tasks.events import receive
 
 EVENTS = (
     "ANNOTATION_CREATED",

@@ -8,17 +8,19 @@ from typing import get_args
 from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from backend.core import learning, renewal, tuning, versions
-from backend.core.catalog import StrategyCard, catalog
 from backend.core.domain import RenewalMode, Task, TaskState
+from backend.core.domain.training import Method
 from backend.core.errors import UserError
-from backend.core.learning import Round
-from backend.core.nudges import retry
+from backend.core.learning import curve
+from backend.core.learning.curve import Round
+from backend.core.project import tuning
+from backend.core.project.catalog import StrategyCard, catalog
+from backend.core.project.status import ProjectStatus, QueueItem, queue, status
+from backend.core.project.strategy import switch
+from backend.core.queue.nudges import retry
+from backend.core.renewal import renew, view
+from backend.core.renewal.view import Features
 from backend.core.services import Services
-from backend.core.status import ProjectStatus, QueueItem, queue, status
-from backend.core.strategy import switch
-from backend.core.training import Method
-from backend.core.versions import Features
 from backend.web.body import integer, json_object, query_integer
 from backend.web.describe import ANY, ID, INTEGER, NULL, STRING, describe, described, either, many, shape
 from backend.web.errors import answer
@@ -61,7 +63,7 @@ SETTINGS = shape(
 )
 
 
-def blueprint(services: Services) -> Blueprint:
+def blueprint(services: Services) -> Blueprint:  # noqa: C901  (a function a route)
     made = Blueprint("api", __name__, url_prefix="/api")
     find = services.projects.by_ls_id
 
@@ -126,17 +128,17 @@ def blueprint(services: Services) -> Blueprint:
     @describe(Features)
     def features(number: int) -> ResponseReturnValue:
         """The versions of the features, the advice, and the renewal under way."""
-        return jsonify(versions.features(services, find(number)).to_json())
+        return jsonify(view.features(services, find(number)).to_json())
 
     @made.get("/projects/<project:number>/curve")
     @describe(list[Round])
-    def curve(number: int) -> ResponseReturnValue:
+    def accuracies(number: int) -> ResponseReturnValue:
         """The accuracy at each learning round, oldest first."""
-        return jsonify([item.to_json() for item in learning.curve(services, find(number))])
+        return jsonify([item.to_json() for item in curve.curve(services, find(number))])
 
     @made.post("/projects/<project:number>/renewal")
     @describe({"allOf": [shape(done=STRING, open=True), {"$ref": "#/components/schemas/Features"}]}, body=RENEWAL)
-    def renew(number: int) -> ResponseReturnValue:
+    def renewal(number: int) -> ResponseReturnValue:
         """Start or cancel a renewal of the features, or go back to a version."""
         body = json_object()
         action = str(body.get("action"))
@@ -144,8 +146,8 @@ def blueprint(services: Services) -> Blueprint:
         if set(body) - takes - {"action"}:
             raise UserError('send {"action": "start"}, {"action": "cancel"} or {"action": "rollback", "version": 1}')
         version = integer(body["version"], "version") if "version" in body else None
-        done = renewal.act(services, find(number), action, method=body.get("method"), version=version)
-        return jsonify({"done": done} | versions.features(services, find(number)).to_json())
+        done = renew.act(services, find(number), action, method=body.get("method"), version=version)
+        return jsonify({"done": done} | view.features(services, find(number)).to_json())
 
     @made.get("/projects/<project:number>/tasks")
     @describe(list[Task], query={"state": STATE, "limit": LIMIT})

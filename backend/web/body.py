@@ -9,7 +9,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from backend.core.domain import LARGEST_ID
 from backend.core.errors import UserError
-from backend.core.json_text import parse
+from backend.core.text.json_text import parse
 
 
 def json_object(*known: str) -> dict[str, Any]:

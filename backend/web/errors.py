@@ -11,7 +11,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from backend.core.errors import LabelQueueError, QueueDown, UnknownProject, UserError
-from backend.core.masking import mask_text
+from backend.core.text.masking import mask_text
 
 log = structlog.get_logger()
 

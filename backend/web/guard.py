@@ -19,7 +19,7 @@ from flask import Response, request
 from werkzeug.wrappers import Request
 
 from backend.core.errors import UserError
-from backend.core.ourselves import SECRET_HEADER
+from backend.core.project.ourselves import SECRET_HEADER
 from backend.core.services import Services
 from backend.settings import Settings
 from backend.web import limits

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from werkzeug.routing import Rule
 
 from backend import __version__
-from backend.core.ourselves import SECRET_HEADER
+from backend.core.project.ourselves import SECRET_HEADER
 from backend.web.describe import ANY, ID, STRING, Description, describe, described, shape
 
 ERROR = shape(("id",), error={"type": "string", "minLength": 1}, id=STRING)

@@ -11,11 +11,11 @@ from flask import Blueprint, make_response, render_template
 from flask.typing import ResponseReturnValue
 
 from backend import __version__
-from backend.core import wording
 from backend.core.errors import QueueDown
-from backend.core.masking import mask_url
+from backend.core.project import wording
+from backend.core.project.status import ProjectStatus, status
 from backend.core.services import Services
-from backend.core.status import ProjectStatus, status
+from backend.core.text.masking import mask_url
 from backend.settings import Settings
 from backend.web.describe import describe
 

@@ -13,13 +13,13 @@ import structlog
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from backend.core import events
-from backend.core.domain import ls_id_of
+from backend.core.domain import TITLE, ls_id_of
 from backend.core.errors import UserError
-from backend.core.ourselves import proof
-from backend.core.predict import predict
-from backend.core.register import TITLE, register
+from backend.core.project.ourselves import proof
+from backend.core.project.register import register
+from backend.core.queue.predict import predict
 from backend.core.services import Services
+from backend.core.tasks import events
 from backend.web.body import integer, json_object, text
 from backend.web.describe import ANY, ID, NULL, STRING, describe, either, many, shape
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.adapters.rqrunning import Running
+from backend.adapters.queue.running import Running
 from backend.core.services import Services
 
 

@@ -12,28 +12,28 @@ from backend.worker import context
 
 def sync(project: int) -> None:
     """Make our tables equal to Label Studio's, task by task."""
-    from backend.core.sync import reconcile as run
+    from backend.core.tasks.sync import reconcile as run
 
     run(context.services(), project, full=True)
 
 
 def reconcile(project: int) -> None:
     """Look at what changed in Label Studio, and repair."""
-    from backend.core.sync import reconcile as run
+    from backend.core.tasks.sync import reconcile as run
 
     run(context.services(), project)
 
 
 def meet() -> None:
     """Ask Label Studio about projects that we do not know and that said hello."""
-    from backend.core.enroll import meet as run
+    from backend.core.project.enroll import meet as run
 
     run(context.services())
 
 
 def embed(project: int, slot: int) -> None:
     """Embed one shard; `slot` only tells shards in the queue apart."""
-    from backend.core.embed import embed as run
+    from backend.core.embedding.embed import embed as run
 
     services = context.services()
     if run(services, project, context.owner()):
@@ -42,56 +42,56 @@ def embed(project: int, slot: int) -> None:
 
 def cycle(project: int, reason: str) -> None:
     """Learn, rank and publish."""
-    from backend.core.cycle import cycle as run
+    from backend.core.queue.cycle import cycle as run
 
     run(context.services(), project, reason)
 
 
 def publish(project: int) -> None:
     """Make the newest ranking Label Studio's queue."""
-    from backend.core.publish import publish as run
+    from backend.core.queue.publish import publish as run
 
     run(context.services(), project)
 
 
 def tidy(project: int) -> None:
     """Delete our old versions from Label Studio."""
-    from backend.core.publish import tidy as run
+    from backend.core.queue.publish import tidy as run
 
     run(context.services(), project)
 
 
 def absorb() -> None:
     """Fold the waiting events into the label tables."""
-    from backend.core.events import absorb as run
+    from backend.core.tasks.events import absorb as run
 
     run(context.services())
 
 
 def consider(project: int) -> None:
     """Measure the features and note whether they should be renewed."""
-    from backend.core.renewal import consider as run
+    from backend.core.renewal.advise import consider as run
 
     run(context.services(), project)
 
 
 def train(project: int, version: int) -> None:
     """One slice of a fine-tuning."""
-    from backend.core.finetune import train as run
+    from backend.core.renewal.train import train as run
 
     run(context.services(), project, version)
 
 
 def embed_version(project: int, version: int, shard: int) -> None:
     """Embed a part of a new feature version."""
-    from backend.core.reembed import embed_version as run
+    from backend.core.embedding.reembed import embed_version as run
 
     run(context.services(), project, version, shard)
 
 
 def judge(project: int, version: int) -> None:
     """Accept or reject a new feature version."""
-    from backend.core.reembed import judge as run
+    from backend.core.renewal.judge import judge as run
 
     run(context.services(), project, version)
 

@@ -22,8 +22,8 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from backend.adapters.rqjobs import FUNCTIONS, QUEUES, RqJobs
-from backend.adapters.rqrunning import Running, one_line
+from backend.adapters.queue.jobs import FUNCTIONS, QUEUES, RqJobs
+from backend.adapters.queue.running import Running, one_line
 from backend.adapters.state import StateDown
 from backend.core.domain import WorkerView
 from backend.core.errors import LabelQueueError, LabelStudioDown, QueueDown
@@ -211,7 +211,7 @@ def _patiently(factory: Callable[[], Services], stopping: threading.Event) -> Se
 
 
 def _tick(services: Services, jobs: RqJobs) -> None:
-    from backend.core import due
+    from backend.core.queue import due
 
     if jobs.hit("tick", BEAT_SECONDS):
         due.tick(services)

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from backend import wiring
 from backend.adapters.state import State, open_state
 from backend.adapters.state.tables import metadata
-from backend.cli import main
+from backend.cli.main import main
 from backend.core.domain import LabelConfig, Project
 from backend.web import create_app
 from tests.backend.requests import settings

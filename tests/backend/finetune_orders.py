@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.adapters import finetune_run
-from backend.adapters.finetune import TimmTrainer, open_trainer
+from backend.core.domain.training import Example, Method, TrainingOrder
 from backend.core.errors import BadImage
-from backend.core.training import Example, Method, TrainingOrder
+from backend.engine.finetune import run
+from backend.engine.finetune.trainer import TimmTrainer, open_trainer
 from scripts.digits import digits, label_of
 
 PIXELS = 32
@@ -55,13 +55,13 @@ def never() -> bool:
 
 def main() -> None:
     """Train until killed: python -m tests.backend.finetune_orders IMAGES STORAGE; says each step."""
-    step = finetune_run.Run.step
+    step = run.Run.step
 
     def told(run, rows):
         print(f"epoch {run.done}", flush=True)
         return step(run, rows)
 
-    finetune_run.Run.step = told
+    run.Run.step = told
     images, storage = map(Path, sys.argv[1:])
     trainer_at(storage).slice(order_of(images, 40, classes=3, epochs=50), seconds=1e9, cancelled=never)
 

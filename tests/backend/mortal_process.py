@@ -12,7 +12,7 @@ import time
 from typing import Any, cast
 
 from backend.adapters.state import open_state
-from backend.core import embed
+from backend.core.embedding import embed
 from backend.core.services import Options, Services
 from backend.wiring import SystemClock
 from tests.fakes import FakeEmbedder, FakeFeatures, FakeJobs, FakeLabelStudio
@@ -33,6 +33,7 @@ def main(database_url: str, project: int, deadly: int) -> None:
         lambda checkpoint: embedder,
         cast("Any", None),
         lambda: False,
+        cast("Any", None),
         Options(shard_size=16, chunk_size=4, lease=1.0),
     )
     while services.tasks.counts(project).pending:

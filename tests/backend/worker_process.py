@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from backend.adapters import rqrunning
-from backend.adapters.rqjobs import RqJobs
+from backend.adapters.queue import running
+from backend.adapters.queue.jobs import RqJobs
 from backend.adapters.state import open_state
 from backend.core.errors import UserError
 from backend.core.services import Options, Services
@@ -57,6 +57,7 @@ def main(redis_url: str, folder: Path, burst: bool) -> None:
             cast("Any", None),
             cast("Any", None),
             cast("Any", None),
+            cast("Any", None),
             Options(),
         )
 
@@ -69,5 +70,5 @@ def main(redis_url: str, folder: Path, burst: bool) -> None:
 if __name__ == "__main__":
     for option in sys.argv[3:]:
         if option.startswith("--alive="):
-            rqrunning.ALIVE_SECONDS = int(option.removeprefix("--alive="))
+            running.ALIVE_SECONDS = int(option.removeprefix("--alive="))
     main(sys.argv[1], Path(sys.argv[2]), "--burst" in sys.argv)

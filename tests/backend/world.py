@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.adapters.state import open_state
-from backend.core import cycle, embed, sync
 from backend.core.domain import Project
-from backend.core.enroll import enroll
+from backend.core.embedding import embed
+from backend.core.project.enroll import enroll
+from backend.core.queue import cycle
 from backend.core.services import Options, Services
+from backend.core.tasks import sync
 from tests.fakes import (
-    CONFIG,
     FakeAddresses,
     FakeEmbedder,
     FakeFeatures,
@@ -74,7 +75,8 @@ class World:
     def connect(self, tasks: int = 30) -> Project:
         """A project with tasks that is enrolled and synced."""
         self.ls.add_project(LS_ID, tasks)
-        enroll(self.services, self.ls.remote[LS_ID], CONFIG)
+        remote = self.ls.remote[LS_ID]
+        enroll(self.services, remote, self.ls.parse_config(remote.label_config))
         sync.reconcile(self.services, self.project.id, full=True)
         return self.project
 

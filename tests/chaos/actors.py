@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from random import Random
 
 from scripts.digits import digits, label_of
 from tests.chaos.world import World
@@ -13,40 +14,50 @@ BROKEN = "broken"  # begins the names of images that nobody can read
 
 
 def annotate(world: World) -> None:
-    """Label what Label Studio serves; now and then skip, say nothing, or change, delete or add to what was said."""
-    dice, studio = world.dice("annotator"), world.live.label_studio
+    """Label what Label Studio serves; now and then change, delete or add to what was said."""
+    dice = world.dice("annotator")
     mine: list[tuple[int, int]] = []  # (annotation, task)
-
-    def label(task: int) -> str:
-        return world.labels.get(task, "0") if dice.random() < 0.95 else str(dice.randrange(10))
-
-    def work() -> None:
-        roll = dice.random()
-        if roll < 0.15 and mine:
-            number, task = mine[place := dice.randrange(len(mine))]
-            if roll < 0.06:
-                world.attempt("change an annotation", lambda: studio.change(number, label(task)))
-            elif roll < 0.11:
-                mine.pop(place)
-                world.attempt("delete an annotation", lambda: studio.delete_annotation(number))
-            else:
-                world.attempt("a second opinion", lambda: mine.append((studio.annotate(task, label(task)), task)))
-            return
-        served: list[int | None] = []
-        if not world.attempt("ask for the next task", lambda: served.append(studio.next_task(world.project))):
-            return
-        task_now = served[0]
-        if task_now is None:
-            world.done["nothing left to label"] += 1
-        elif roll < 0.23:
-            world.attempt("skip", lambda: mine.append((studio.annotate(task_now, None), task_now)))
-        elif roll < 0.27:
-            world.attempt("submit nothing", lambda: mine.append((studio.submit_nothing(task_now), task_now)))
-        else:
-            world.attempt("label", lambda: mine.append((studio.annotate(task_now, label(task_now)), task_now)))
-
     while not world.over.wait(dice.uniform(0.1, 1.0)):
-        work()
+        if mine and dice.random() < 0.15:
+            say_otherwise(world, dice, mine)
+        else:
+            say(world, dice, mine)
+
+
+def opinion(world: World, dice: Random, task: int) -> str:
+    """The true label nearly always."""
+    return world.labels.get(task, "0") if dice.random() < 0.95 else str(dice.randrange(10))
+
+
+def say(world: World, dice: Random, mine: list[tuple[int, int]]) -> None:
+    """A label, at times a skip or an empty form, for the task that is served."""
+    studio, served = world.live.label_studio, list[int | None]()
+    if not world.attempt("ask for the next task", lambda: served.append(studio.next_task(world.project))):
+        return
+    task, roll = served[0], dice.random()
+    if task is None:
+        world.done["nothing left to label"] += 1
+    elif roll < 0.1:
+        world.attempt("skip", lambda: mine.append((studio.annotate(task, None), task)))
+    elif roll < 0.15:
+        world.attempt("submit nothing", lambda: mine.append((studio.submit_nothing(task), task)))
+    else:
+        label = opinion(world, dice, task)
+        world.attempt("label", lambda: mine.append((studio.annotate(task, label), task)))
+
+
+def say_otherwise(world: World, dice: Random, mine: list[tuple[int, int]]) -> None:
+    """Change or delete an annotation, or give a second one."""
+    studio, roll = world.live.label_studio, dice.random()
+    number, task = mine[place := dice.randrange(len(mine))]
+    label = opinion(world, dice, task)
+    if roll < 0.4:
+        world.attempt("change an annotation", partial(studio.change, number, label))
+    elif roll < 0.7:
+        mine.pop(place)
+        world.attempt("delete an annotation", partial(studio.delete_annotation, number))
+    else:
+        world.attempt("a second opinion", lambda: mine.append((studio.annotate(task, label), task)))
 
 
 def images(world: World, start: int, n: int, broken: int = 0) -> list[Path]:

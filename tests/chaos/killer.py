@@ -8,16 +8,16 @@ from collections.abc import Callable
 from tests.chaos.world import World
 
 WORKERS = 3
-WEIGHTS = {**{f"worker {number}": 18 for number in range(WORKERS)}, "web": 16, "valkey": 18, "label studio": 10}
+WEIGHTS = {**{f"worker {number}": 18 for number in range(WORKERS)}, "web": 16, "valkey": 18, "label studio": 7}
 EVERYTHING = 0.03  # of the blows
-SEVERAL = 0.2
+SEVERAL = 0.25
 
 
 def kill(world: World, kills: int) -> None:
     """At least so many kills; all runs again at the end."""
     dice, began = world.dice("killer"), time.monotonic()
     while sum(world.kills.values()) < kills:
-        world.over.wait(dice.uniform(0.5, 6.0))
+        world.over.wait(dice.uniform(0.5, 4.0))
         roll = dice.random()
         count = len(WEIGHTS) if roll < EVERYTHING else 2 if roll < EVERYTHING + SEVERAL else 1
         left, victims = dict(WEIGHTS), []

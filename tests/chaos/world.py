@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 
 import httpx
 
@@ -55,8 +55,8 @@ class World:
     done: Counter[str] = field(default_factory=Counter)
     strange: list[str] = field(default_factory=list)
 
-    def dice(self, name: str) -> random.Random:
-        return random.Random(f"{self.seed}:{name}")
+    def dice(self, name: str) -> Random:
+        return Random(f"{self.seed}:{name}")
 
     def put(self, path: str, body: object, how: str = "PUT") -> None:
         """Ask something of LabelQueue's API about the project."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backend.adapters.labelstudio import ApiLabelStudio
-from backend.adapters.labelstudio_config import parse_config
+from backend.adapters.label_studio.client import ApiLabelStudio
+from backend.adapters.label_studio.config import parse_config
 from backend.core.domain import Guess, Prediction
 from scripts.digits import digits
 from scripts.label_studio_server import TOKEN

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backend.core.annotations import choices_in, the_choice
 from backend.core.domain import (
     Annotation,
     LabelConfig,
@@ -18,6 +17,7 @@ from backend.core.domain import (
     Server,
 )
 from backend.core.errors import LabelStudioDown, LabelStudioError, LabelStudioRefused
+from backend.core.kinds.choices import choices_in, the_choice
 
 CONFIG = LabelConfig("image", "digit", "img", ("zero", "one", "two"), True)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backend.core.domain import Backbone, Embedded, Failed
-from backend.core.training import TrainingOrder, TrainingState
+from backend.core.domain.training import TrainingOrder, TrainingState
 
 
 class Killed(BaseException):

@@ -20,7 +20,7 @@ import httpx
 from scripts.label_studio_server import ROOT, free_port
 from tests.harness.waiting import wait_for
 
-COMMAND = (sys.executable, "-P", "-c", "from backend.cli import main; main()")
+COMMAND = (sys.executable, "-P", "-c", "from backend.cli.main import main; main()")
 OUTDOORS = ("LABEL_STUDIO", "LABELQUEUE", "BASIC_AUTH", "REDIS_URL", "DATABASE_URL", "STORAGE_URL", "PUBLIC_URL")
 FAST: Mapping[str, str] = {
     "RECONCILE_SECONDS": "3",

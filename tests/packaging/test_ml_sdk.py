@@ -66,7 +66,7 @@ def test_extra_params_switch_the_strategy_as_object_and_as_text(client: FlaskCli
 
 
 def test_a_page_load_does_not_undo_a_switch_made_elsewhere(client: FlaskClient, world: World) -> None:
-    from backend.core import strategy
+    from backend.core.project import strategy
 
     world.connect(12)
     setup(client, {"strategy": "random"})

@@ -27,7 +27,14 @@ PROJECT = 7
 CONFIG = LabelConfig("image", "choice", "image", ("cat", "dog"), True)
 PAGES = {"/"}  # HTML; everything else that answers a GET is JSON
 EVIL = "from pathlib import Path\nPath(__file__).resolve().with_name('ran').touch()\nraise SystemExit('foreign code')\n"
-LOOKS_LIKE_OURS = ("backend/__init__.py", "backend/cli.py", "selection/__init__.py", "redis.py", "flask.py", "json.py")
+LOOKS_LIKE_OURS = (
+    "backend/__init__.py",
+    "backend/cli/main.py",
+    "selection/__init__.py",
+    "redis.py",
+    "flask.py",
+    "json.py",
+)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 from backend.adapters.state.sqlite_errors import StateDown, StateError, named
 from backend.adapters.state.tables import projects
 from backend.core.errors import BadSetting, UnknownProject
-from backend.core.masking import ESCAPE, mask_text, mask_url
+from backend.core.text.masking import ESCAPE, mask_text, mask_url
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one (SQLite has one at a time)."""

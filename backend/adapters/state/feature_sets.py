@@ -15,9 +15,9 @@ from backend.adapters.state.engine import Database
 from backend.adapters.state.switching import all_pending, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
 from backend.adapters.state.values import as_written, clean
+from backend.core.domain.training import FeatureSet, Method
 from backend.core.errors import UnknownProject, UserError
-from backend.core.renewal_states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
-from backend.core.training import FeatureSet, Method
+from backend.core.renewal.states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
 
 
 class SqlFeatureSets:

@@ -14,8 +14,8 @@ from backend.adapters.state.engine import Database
 from backend.adapters.state.pages import SHOWN, change_rows, columns, images, insert_rows, is_moved, refs_of, task_of
 from backend.adapters.state.tables import marks, projects, tasks
 from backend.adapters.state.values import among, chunks, clean
-from backend.core.audit import draw
 from backend.core.domain import Annotation, Claim, Counts, Deleted, Pages, RemoteTask, Task, TaskState
+from backend.core.learning.audit import draw
 
 SINGLY = 2
 """Workers that died over a shard after which its rest is claimed one by one."""

@@ -25,7 +25,15 @@ from backend.core.domain.rankings import (
     PublicationState,
     Ranking,
 )
-from backend.core.domain.remote import Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
+from backend.core.domain.remote import (
+    TITLE,
+    Prediction,
+    RemoteBackend,
+    RemoteProject,
+    RemoteTask,
+    RemoteWebhook,
+    Server,
+)
 from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Claim, Counts, Deleted, Pages, Task, TaskState
 from backend.core.domain.work import Caller, JobView, Knock, WorkerView
 
@@ -36,6 +44,7 @@ __all__ = [
     "PLAIN",
     "PUBLICATION_MOVES",
     "READING",
+    "TITLE",
     "Annotation",
     "Backbone",
     "Caller",

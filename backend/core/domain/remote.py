@@ -9,6 +9,9 @@ from typing import Literal
 from backend.core.domain.rankings import Guess
 from backend.core.domain.tasks import PLAIN, Annotation, Pages, refs
 
+TITLE = "LabelQueue"
+"""Our name in Label Studio, and the model_version before the first ranking is live."""
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteProject:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureBatch, FeatureTable, Guess, Guesses
-from backend.core.renewal_states import MoveName
-from backend.core.training import FeatureSet, Method
+from backend.core.domain.training import FeatureSet, Method
+from backend.core.renewal.states import MoveName
 
 
 class FeatureStore(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from backend.core.domain import Backbone, Embedded, Failed
-from backend.core.training import TrainingOrder, TrainingState
+from backend.core.domain.training import TrainingOrder, TrainingState
 
 
 class Embedder(Protocol):

@@ -14,7 +14,7 @@ _LAST = 0x7FFFFFFF
 
 
 @numba.njit(nogil=True)
-def step_rows(
+def step_rows(  # noqa: C901  (one compiled loop)
     begin: int,
     end: int,
     indptr: NDArray[np.int64],

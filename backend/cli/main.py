@@ -1,0 +1,80 @@
+"""The command line: `labelqueue`. Errors are one line on stderr: exit 2 for what a person must mend, 1 for the rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from backend import __version__
+from backend.cli import base, export, features, projects, run, show, simulate, tune
+from backend.core.errors import LabelQueueError, UserError
+
+app = typer.Typer(
+    name="labelqueue",
+    help="Decides which image a person should label next: an active-learning ML backend for Label Studio.",
+    epilog="Settings come from the environment: labelqueue config. What is wrong: labelqueue doctor.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (run.up, run.serve, run.worker),
+    "Projects": (projects.connect, projects.disconnect, projects.strategy, tune.set, projects.learn, projects.sync),
+    "Learning": (features.features, features.curve),
+    "Look": (show.status, show.queue, projects.tasks, show.strategies, show.doctor, run.config),
+    "Try out and take away": (simulate.simulate, export.export, export.predict),
+}
+for theme, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=theme)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"labelqueue {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """See the module."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from backend.settings import debug
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign is no reason to end
+    try:
+        app()
+    except LabelQueueError as error:
+        if debug():
+            raise
+        base.tell(f"labelqueue: {error}", err=True)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:  # a full disk, a folder without rights: the world's, wherever it was met
+        if debug():
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        base.tell(f"labelqueue: {error.strerror or error}{where}; LABELQUEUE_DEBUG=1 shows where this arose", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

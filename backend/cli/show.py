@@ -1,0 +1,167 @@
+"""Commands that only look: status, queue, strategies, doctor."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.cli import base
+
+if TYPE_CHECKING:
+    from backend.core.project.doctor import Finding
+    from backend.core.project.status import ProjectStatus, QueueItem
+    from backend.core.services import Services
+    from backend.settings import Settings
+
+
+def status(
+    project: Annotated[
+        int | None, typer.Argument(metavar="[PROJECT]", help="Label Studio's number of the project; without it, all.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and show how it changes.")] = False,
+    as_json: base.AsJson = False,
+) -> None:
+    """Show how projects stand: tasks, labels, strategy, live order, accuracy, jobs, workers.
+
+    Example: labelqueue status 3 --watch
+    """
+    opened = base.services()
+    if watch and not as_json:
+        _watch(opened, project)
+        return
+    while True:
+        seen = _statuses(opened, project)
+        if as_json:
+            base.print_json(seen[0].to_json() if project is not None else [item.to_json() for item in seen])
+        else:
+            base.console().print(_render(seen))
+        if not watch:
+            return
+        time.sleep(1)
+
+
+def _statuses(opened: Services, project: int | None) -> list[ProjectStatus]:
+    from backend.core.project.status import status as look
+
+    projects = opened.projects.all() if project is None else [base.find(opened, project)]
+    return [look(opened, item) for item in projects]
+
+
+def _watch(opened: Services, project: int | None) -> None:
+    from rich.live import Live
+
+    with Live(_render(_statuses(opened, project)), console=base.console(), auto_refresh=False) as live:
+        while True:
+            time.sleep(1)
+            live.update(_render(_statuses(opened, project)), refresh=True)
+
+
+def _render(seen: list[ProjectStatus]):  # type: ignore[no-untyped-def]  # rich is imported late
+    from backend.cli.render import render
+
+    return render(seen)
+
+
+def queue(
+    project: base.ProjectId,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Most tasks to list.", min=1, max=1000)] = 20,
+    as_json: base.AsJson = False,
+) -> None:
+    """List the tasks that annotators get next, with the reason for each.
+
+    Example: labelqueue queue 3 --limit 50
+    """
+    from backend.core.project.status import queue as look
+
+    opened = base.services()
+    items = look(opened, base.find(opened, project), limit)
+    if as_json:
+        base.print_json([item.to_json() for item in items])
+        return
+    rows = [(str(item.position), str(item.task), item.note, _guess(item), (item.image or "")[:80]) for item in items]
+    shown = base.table(("#", "Task", "Why", "Guess", "Image"), rows, right=["#", "Task"])
+    base.console().print(shown if rows else "no order is live yet, or all of it is labeled: labelqueue status")
+
+
+def _guess(item: QueueItem) -> str:
+    if item.audit:
+        return "audit: none shown"
+    return f"{item.guess.choice} {item.guess.confidence:.0%}" if item.guess else ""
+
+
+def strategies(as_json: base.AsJson = False) -> None:
+    """List the strategies with what each needs and takes.
+
+    Example: labelqueue strategies; one is chosen by: labelqueue strategy 3 typiclust
+    """
+    from backend.core.project.catalog import catalog
+
+    cards = catalog()
+    if as_json:
+        base.print_json([card.to_json() for card in cards])
+        return
+    rows = [
+        (
+            card.name,
+            card.summary,
+            "labels" if "probs" in card.needs else "",
+            ", ".join(f"{name}={field['default']}" for name, field in card.params.items()),
+        )
+        for card in cards
+    ]
+    base.console().print(base.table(("Name", "What it does", "Needs", "Parameters"), rows))
+
+
+def doctor(
+    project: Annotated[
+        int | None, typer.Argument(metavar="[PROJECT]", help="Label Studio's number of the project; without it, all.")
+    ] = None,
+    as_json: base.AsJson = False,
+) -> None:
+    """Say in plain words what is wrong and how to mend it. Exit status 1 if something is.
+
+    Example: labelqueue doctor 3
+    """
+    made = base.settings()
+    found = [item.masked() for item in _findings(made, project)]
+    if as_json:
+        base.print_json([item.to_json() for item in found])
+    else:
+        out = base.console()
+        signs = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+        from rich.markup import escape
+
+        for item in found:
+            out.print(f"{signs[item.level]} {escape(item.what)}")
+            if item.cure:
+                out.print(f"       -> {escape(item.cure)}")
+    raise typer.Exit(any(item.level == "fail" for item in found))
+
+
+def _findings(made: Settings, project: int | None) -> list[Finding]:
+    from backend.core.errors import LabelQueueError
+    from backend.core.project.doctor import Finding, diagnose
+    from backend.local.reach import reach
+
+    try:
+        opened = base.services(made)
+    except LabelQueueError as error:
+        return [Finding("fail", f"the database cannot be used: {error}", "correct DATABASE_URL")]
+    return diagnose(
+        opened, None if project is None else [project], reach=reach, storage=lambda: storage_trouble(made.storage_url)
+    )
+
+
+def storage_trouble(url: str) -> str:
+    """Why a local folder cannot be written, or "". An object store is seen to work or not by the first job."""
+    if "://" in url and not url.startswith("file://"):
+        return ""
+    folder = Path(url.removeprefix("file://"))
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        return f"{existing} is not a folder"
+    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{existing} cannot be written"

@@ -1,1 +1,0 @@
-"""The commands of `labelqueue`, by theme; `backend.cli` puts them together."""

@@ -1,0 +1,237 @@
+"""Images that hurt their decoder cost themselves: time, memory, crashes, kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from backend.core.errors import BadImage
+from backend.engine.decoding import decoders
+from backend.engine.decoding.decode import decode
+from backend.engine.decoding.decoders import Decoders, DecodingBroken
+from backend.engine.decoding.pixels import PLAIN_BYTES, PNG, memory_of, opened, plain
+from tests.backend.engine.test_decode import encode, photo, png_header
+from tests.harness.waiting import wait_for
+
+LIMIT = 4_000_000
+
+
+@pytest.fixture
+def pool() -> Iterator[Decoders]:
+    made = Decoders(LIMIT, 1.0)
+    yield made
+    made.close()
+
+
+def noise(width: int = 300, height: int = 200) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def scans(width: int, height: int, count: int) -> bytes:
+    """A progressive JPEG whose last scan comes `count` times: a small file, and hours of one core if there are many."""
+    data = encode(Image.new("RGB", (width, height), "red"), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * count + data[-2:]
+
+
+def icon(inner: bytes) -> bytes:
+    """An ICO file around a PNG, whatever size that has."""
+    return struct.pack("<HHH4BHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inner), 22) + inner
+
+
+def children() -> list[int]:
+    """Processes of any of our threads."""
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM", "ICO"])
+@pytest.mark.parametrize("size", [(640, 480), (37, 900), (33, 21)])
+def test_a_process_gives_what_decoding_here_gives(pool: Decoders, kind: str, size: tuple[int, int]) -> None:
+    data = encode(noise(*size), kind)
+    assert torch.equal(pool(data, 96, LIMIT), decode(data, 96, LIMIT))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "P", "I;16", "F"])
+def test_a_picture_of_several_bands_is_the_same_in_every_mode(pool: Decoders, mode: str) -> None:
+    """The plain way: the whole image converted at once."""
+    grey = np.asarray(noise(1500, 1100).convert("L"))
+    image = noise(1500, 1100).convert("L" if mode in ("I;16", "F") else "RGB" if mode == "P" else mode)
+    if mode == "P":
+        image = image.quantize(64)
+    if mode == "I;16":
+        image = Image.fromarray(grey.astype(np.uint16) * 256 + 7)
+    if mode == "F":
+        image = Image.fromarray(grey.astype(np.float32) / 255)
+    whole = image.convert("RGB") if mode not in ("I;16", "F") else Image.fromarray(grey).convert("RGB")
+    if mode in ("LA", "RGBA"):
+        white = Image.new("RGBA", image.size, "white")
+        whole = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    made = pool(encode(image, "TIFF"), 1100, LIMIT)
+    assert torch.equal(made, decode(encode(whole, "TIFF"), 1100, LIMIT))
+
+
+def test_an_image_that_takes_too_long_is_ended_and_the_next_one_is_fine(pool: Decoders) -> None:
+    """(10-B2) Many scans: refused by CPU time, with the cure."""
+    with pytest.raises(BadImage, match=r"JPEG of 1900 x 1900 px took more than 1 CPU seconds .* raise IMAGE_SECONDS"):
+        pool(scans(1900, 1900, 3000), 32, LIMIT)
+    assert pool(encode(noise()), 32, LIMIT).shape == (32, 32, 3)
+
+
+def test_others_are_decoded_while_one_image_is_slow() -> None:
+    """(10-B2) One slow image holds one process."""
+    pool = Decoders(LIMIT, 600.0, 2)
+
+    def slowly() -> None:
+        with suppress(BadImage, DecodingBroken):  # the latter if its second process is killed while it starts
+            pool(scans(1900, 1900, 30_000), 32, LIMIT)
+
+    slow = threading.Thread(target=slowly)
+    slow.start()
+    wait_for(lambda: len(children()) == 1, 30, what="the slow image's process")
+    for _ in range(20):
+        pool(encode(noise()), 32, LIMIT)
+    assert slow.is_alive()
+    while slow.is_alive():
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+        slow.join(0.05)
+    pool.close()
+
+
+def test_a_killed_process_is_no_proof_against_its_image(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """(10-B4) One kill: tried again. Two: the words name the image and the cure."""
+    data = encode(noise())
+    go_on = decoders._Process.picture
+    kills = iter([True, False, True, True])
+
+    def killed(process: decoders._Process) -> object:
+        if next(kills):
+            process._process.kill()
+            process._process.wait()
+        return go_on(process)
+
+    monkeypatch.setattr(decoders._Process, "picture", killed)
+    monkeypatch.setattr(decoders, "PIPE_BYTES", 4096)  # else all of the answer is there before the kill
+    assert pool(data, 32, LIMIT).shape == (32, 32, 3)
+    with pytest.raises(BadImage, match=r"PNG of 300 x 200 px took more memory .* give the worker more memory"):
+        pool(data, 32, LIMIT)
+
+
+def test_processes_that_were_killed_while_idle_are_replaced(pool: Decoders) -> None:
+    data = encode(noise())
+    pool(data, 32, LIMIT)
+    [pid] = children()
+    os.kill(pid, signal.SIGKILL)
+    assert pool(data, 32, LIMIT).shape == (32, 32, 3)
+    assert pid not in children()
+
+
+def test_a_process_is_used_again_and_close_ends_it(pool: Decoders) -> None:
+    for _ in range(5):
+        pool(encode(noise()), 32, LIMIT)
+    assert len(children()) == 1
+    pool.close()
+    assert children() == []
+
+
+def test_an_image_that_needs_more_memory_than_allowed_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """(10-B4) The kernel refuses the process memory; the worker has its own."""
+    lower = "import sys; sys.path[:] = {path!r}; from backend.adapters import decoding_process as it; "
+    monkeypatch.setattr(decoders, "START", lower + "it.memory_of = lambda pixels: 60_000_000; it.main()")
+    pool = Decoders(100_000_000, 20.0)
+    with pytest.raises(BadImage, match=r"PNG of 9000 x 8000 px took more memory .* save it smaller"):
+        pool(encode(Image.new("RGB", (9000, 8000))), 32, 100_000_000)
+    assert pool(encode(noise()), 32, LIMIT).shape == (32, 32, 3)
+    pool.close()
+
+
+def test_a_pool_that_cannot_start_blames_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoders, "START", "import sys; sys.exit(3)  # {path}")
+    with pytest.raises(DecodingBroken, match="exit status 3"):
+        Decoders(LIMIT, 1.0)(encode(noise()), 32, LIMIT)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 2_000_000), (4_000_000, 1), (3, 4001)])
+def test_sides_too_unequal_are_refused_by_the_header(width: int, height: int) -> None:
+    """(10-B1) Nothing is made of them."""
+    with pytest.raises(BadImage, match=rf"{width} x {height} px: one side is more than 1000 times the other"):
+        decode(png_header(width, height), 32, LIMIT)
+
+
+@pytest.mark.parametrize(("size", "side"), [((40, 39_000), 1024), ((39_000, 40), 1024), ((3, 3000), 224)])
+def test_a_strip_is_shrunk_before_it_is_stretched(size: tuple[int, int], side: int) -> None:
+    """(10-B1) The same picture, within a rounding."""
+    data = encode(photo(*size))
+    wanted = np.asarray(photo(*size).resize((side, side), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(decode(data, side, LIMIT).numpy().astype(int) - wanted).max() <= 3
+
+
+def test_what_a_container_would_decode_while_it_is_opened_is_looked_at_first(pool: Decoders) -> None:
+    """(10-B1) ICO around a large PNG, and a WebP whose canvas is declared large."""
+    webp = bytearray(encode(noise(40, 40).convert("RGBA"), "WEBP", exif=b"Exif\0\0x"))
+    assert webp[12:16] == b"VP8X"
+    webp[24:30] = (16_000).to_bytes(3, "little") * 2
+    for data, size in ((icon(png_header(30_000, 30_000)), "30000 x 30000"), (bytes(webp), "16001 x 16001")):
+        with pytest.raises(BadImage, match=f"{size} px is over the limit of 4000000 pixels"):
+            pool(data, 32, LIMIT)
+    assert decode(icon(encode(noise(256, 256))), 32, LIMIT).shape == (32, 32, 3)
+
+
+def text_chunks(count: int, length: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    whole = encode(noise(20, 20))
+    return whole[:33] + chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(length))) * count + whole[33:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        text_chunks(200, 1_000_000),
+        text_chunks(2, 900_000_000 // 8),
+        PNG + bytes(200_000),
+        b"P6 99999999 99999999 255 " + bytes(100_000),
+        b"GIF89a" + b"\xff" * 6 + b"!\xfe\x01x\0" * 200_000,
+        b"\xff\xd8" + b"\xff\xe1\0\x02" * 200_000,
+        b"BM" + b"\xff" * 100_000,
+        b"II*\0\x08\0\0\0" + b"\xff" * 100_000,
+    ],
+    ids=["texts", "text", "png", "ppm", "gif", "jpeg", "bmp", "tiff"],
+)
+def test_headers_made_to_hurt_give_a_reason_and_leave_the_pool_whole(pool: Decoders, data: bytes) -> None:
+    """(10-B1) Each in bounded memory and time."""
+    with pytest.raises(BadImage):
+        pool(data, 32, LIMIT)
+    assert pool(encode(noise()), 32, LIMIT).shape == (32, 32, 3)
+
+
+def test_only_small_jpegs_and_pngs_with_few_scans_and_pixels_are_decoded_here(pool: Decoders) -> None:
+    """(10-B2) What may take long goes to a process; the way there costs small files a fifth more."""
+    small = encode(photo(), "JPEG")
+    assert plain(small) and plain(encode(photo())) and plain(encode(photo(), "JPEG", progressive=True))
+    assert not plain(scans(60, 40, 40)) and not plain(encode(photo(), "WEBP")) and not plain(small + bytes(PLAIN_BYTES))
+    pool(small, 32, LIMIT)
+    assert children() == []
+    wide = encode(Image.new("L", (1500, 1000)))
+    assert plain(wide)  # by its length
+    pool(wide, 32, LIMIT)
+    assert len(children()) == 1
+
+
+def test_the_memory_limit_holds_the_largest_image_allowed() -> None:
+    assert memory_of(100_000_000) < 2 << 30
+    with opened(encode(photo()), 32, LIMIT) as picture:
+        assert picture.area == 2400 and not picture.big and picture.turn == 1
