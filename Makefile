@@ -3,9 +3,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export OMP_NUM_THREADS ?= 1
 BIN := .venv/bin
-FAST := not e2e and not browser and not slow
+FAST := not e2e and not browser and not slow and not chaos
+KILLS ?= 40
+SEED ?= 1
 
-.PHONY: help demo demo-clean test fast check lint format app test-env label-studio system renew clean
+.PHONY: help demo demo-clean test chaos fast check lint format app test-env label-studio system renew clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -18,7 +20,10 @@ demo-clean:  ## forget the demo's projects, labels and settings
 
 test: lint label-studio system  ## what `check` looks at, then every test, the end-to-end ones included (about 20 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "$(FAST)" -n 2
-	@$(BIN)/python -m pytest -m "not ($(FAST))"
+	@$(BIN)/python -m pytest -m "not ($(FAST)) and not chaos"
+
+chaos: test-env label-studio system  ## kill -9 of every part at random while people work, minutes (KILLS=40 of them, drawn from SEED=1)
+	@CHAOS_KILLS=$(KILLS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -s -m chaos tests/chaos
 
 fast: test-env  ## the tests that need no Label Studio and no browser (about 2 minutes)
 	@$(BIN)/python -m pytest -m "$(FAST)" -n 2

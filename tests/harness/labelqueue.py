@@ -122,6 +122,14 @@ class RealLabelQueue:
             _end(worker, signal.SIGKILL)
         self.workers.clear()
 
+    def kill9_worker(self, number: int) -> None:
+        """SIGKILL one worker with its children; another may be started in its place."""
+        _end(self.workers[number], signal.SIGKILL)
+
+    def replace_worker(self, number: int) -> None:
+        """Start a worker in the place of one that ended."""
+        self.workers[number] = self.spawn(f"worker-{number}", "worker")
+
     def kill9_web(self) -> None:
         assert self.web is not None
         _end(self.web, signal.SIGKILL)

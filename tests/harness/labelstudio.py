@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,13 @@ class RealLabelStudio:
         body["filters"] = {"conjunction": "and", "items": []}
         self._post(f"/api/dm/actions?id={name}&project={project}", body)
 
+    def locked(self) -> set[int]:
+        """Tasks that somebody has before him, which nobody else is served; read from its database."""
+        path = self.server.data / "label_studio.sqlite3"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+            rows = database.execute("select task_id from tasks_tasklock where expire_at > datetime('now')").fetchall()
+        return {int(number) for (number,) in rows}
+
     def served(self, project: int) -> list[int]:
         """Tasks by the score of their predictions of the project's model version: the order of its queue, unlocked."""
         version = self.project(project)["model_version"]
@@ -194,7 +203,14 @@ class RealLabelStudio:
 
     def annotate(self, task: int, label: str | None, user: User | None = None) -> int:
         """Submit a label (None: skip); returns the annotation's id."""
-        body = {"result": self.result(label), "was_cancelled": label is None, "lead_time": 1.0}
+        return self._submit(task, self.result(label), label is None, user)
+
+    def submit_nothing(self, task: int, user: User | None = None) -> int:
+        """Submit an empty form, which is no skip; returns the annotation's id."""
+        return self._submit(task, [], False, user)
+
+    def _submit(self, task: int, result: list[dict[str, Any]], skip: bool, user: User | None) -> int:
+        body = {"result": result, "was_cancelled": skip, "lead_time": 1.0}
         return int(self._post(f"/api/tasks/{task}/annotations/", body, user)["id"])
 
     def change(self, annotation: int, label: str) -> None:
@@ -210,5 +226,7 @@ class RealLabelStudio:
 
     def _post(self, path: str, body: Any, user: User | None = None) -> dict[str, Any]:
         answer = (user or self.admin).http.post(path, json=body)
-        assert answer.is_success, f"{path}: {answer.status_code} {answer.text[:500]}\n{self.server.tail()}"
+        if not answer.is_success:
+            told = f"{path}: {answer.status_code} {answer.text[:500]}\n{self.server.tail()}"
+            raise httpx.HTTPStatusError(told, request=answer.request, response=answer)
         return dict(json.loads(answer.content or "{}"))

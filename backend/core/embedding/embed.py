@@ -107,6 +107,7 @@ def _store(
             {item.task_id: item.note for item in good if item.note},
             version=live.version,
         )
+        renew.forget_deleted(services, live.project, live.version, [item.task_id for item in good])
         good.clear()
         bad.clear()
 

@@ -87,6 +87,7 @@ def _store(  # noqa: C901  (to go with its twin in embed)
             ids = np.array([item.task_id for item in good], np.int64)
             batch = FeatureBatch(ids, np.stack([item.vector for item in good]), [item.digest for item in good])
             services.features.append(current.project, current.version, batch)
+            renew.forget_deleted(services, current.project, current.version, batch.task_ids.tolist())
             good.clear()
 
     came = 0

@@ -16,6 +16,7 @@ from backend.core.learning.heads import Trained, train
 from backend.core.learning.labels import Labels, read_labels
 from backend.core.queue import due, publish
 from backend.core.queue.order import order_rows
+from backend.core.renewal import renew
 from backend.core.services import Services
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     stages.done("learn")
     picks = _order(services, project, table, labels, trained)
     stages.done("rank")
-    if _forget_deleted(services, project, picks):
+    if renew.forget_deleted(services, project_id, project.features_version, [pick.task_id for pick in picks]):
         return cycle(services, project_id, reason)
     ranking = services.rankings.add(
         project_id,
@@ -76,15 +77,6 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
         services.jobs.submit("consider", key=f"consider:{project_id}", project=project_id)
     due.nudge(services, services.projects.get(project_id))
     return ranking
-
-
-def _forget_deleted(services: Services, project: Project, picks: Sequence[Pick]) -> bool:
-    """Drop the features of picks whose tasks are deleted; a worker may have stored them after the deletion."""
-    ids = [pick.task_id for pick in picks]
-    gone = sorted(set(ids) - {task.id for task in services.tasks.list(project.id, ids=ids, limit=max(len(ids), 1))})
-    if gone:
-        services.features.remove(project.id, project.features_version, gone)
-    return bool(gone)
 
 
 def _order(

@@ -138,6 +138,25 @@ def forget(services: Services, project_id: int, tasks: Sequence[int]) -> None:
         services.features.remove(project_id, item.version, tasks)
 
 
+def forget_deleted(services: Services, project_id: int, version: int, tasks: Sequence[int]) -> bool:
+    """Drop the features of those of `tasks` that are deleted; whether there were any.
+
+    Called after features were stored: whoever deletes a task later drops them himself.
+    """
+    known = {task.id for task in services.tasks.list(project_id, ids=tasks, limit=max(len(tasks), 1))}
+    gone = sorted(set(tasks) - known)
+    if gone:
+        services.features.remove(project_id, version, gone)
+    return bool(gone)
+
+
+def forget_all_but(services: Services, project_id: int, tasks: Sequence[int]) -> None:
+    """Drop the features of all tasks but these, of all versions: whoever deleted them may have been killed before."""
+    for item in services.feature_sets.list(project_id):
+        stray = np.setdiff1d(services.features.ids(project_id, item.version), np.array(tasks, np.int64))
+        forget_deleted(services, project_id, item.version, stray.tolist())
+
+
 def nudge(services: Services, current: FeatureSet) -> None:
     """Submit what the renewal under way needs next."""
     key = f"{current.project}:{current.version}"

@@ -87,13 +87,18 @@ def take(services: Services, project: Project, tasks: Sequence[RemoteTask]) -> N
 
 
 def _match_ids(services: Services, project: Project, pulled_all: bool) -> float:
-    """Drop tasks that Label Studio no longer has; if it has some that we lack, pull everything."""
+    """Drop tasks that Label Studio no longer has; if it has some that we lack, pull everything.
+
+    A full look also finds features that outlived their tasks.
+    """
     ids = services.label_studio.task_ids(project.ls_id)
     gone = services.tasks.keep_only(project.id, ids)
     if gone:
         log.info("tasks deleted in Label Studio", project=project.id, tasks=len(gone))
         renew.forget(services, project.id, gone)
-    if not pulled_all and services.tasks.counts(project.id).tasks != len(ids):
+    if pulled_all:
+        renew.forget_all_but(services, project.id, ids)
+    elif services.tasks.counts(project.id).tasks != len(ids):
         return _pull(services, project, None)
     return 0.0
 

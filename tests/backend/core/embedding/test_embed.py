@@ -67,6 +67,29 @@ def test_a_chunk_that_was_stored_but_not_marked_is_recognised(world: World, monk
     assert world.services.tasks.counts(project.id).embedded == 8
 
 
+def test_a_task_that_is_deleted_while_it_is_embedded_leaves_no_features(world: World) -> None:
+    """(10, chaos) Its features are stored after those of deleted tasks were dropped, and would stay for ever."""
+    project = world.connect(8)
+
+    def meanwhile() -> None:
+        world.ls.drop(LS_ID, [5])
+        sync.reconcile(world.services, project.id)
+
+    world.embedder.meanwhile = meanwhile
+    world.embed_all()
+    assert sorted(world.features.stored[project.id, 1]) == [1, 2, 3, 4, 6, 7, 8]
+
+
+def test_a_full_look_drops_the_features_of_tasks_that_are_gone(world: World) -> None:
+    """(10, chaos) Whoever deletes a task of ours may be killed before its features are dropped."""
+    project = world.connect(8)
+    world.embed_all()
+    world.services.tasks.remove(project.id, [3])
+    world.ls.drop(LS_ID, [3])
+    sync.reconcile(world.services, project.id, full=True)
+    assert sorted(world.features.stored[project.id, 1]) == [1, 2, 4, 5, 6, 7, 8]
+
+
 def test_an_error_that_is_not_the_images_fault_never_marks_tasks_as_deadly(world: World) -> None:
     project = world.connect(8)
     world.embedder.die_after = 0

@@ -58,6 +58,20 @@ def cancel(world: World) -> Callable[[], object]:
     return lambda: renew.cancel(world.services, world.project.id)
 
 
+def test_a_task_that_is_deleted_while_it_is_embedded_anew_leaves_no_features(world: World) -> None:
+    """(10, chaos) As with the live version, in which it would never be looked at again."""
+    train(world)
+    doomed = sorted(task for task in range(1, 61) if task % world.options.renewal_shards == 0)[4]
+
+    def meanwhile() -> None:
+        world.ls.drop(LS_ID, [doomed])
+        sync.reconcile(world.services, world.project.id)
+
+    world.renewed.meanwhile = meanwhile
+    embed_new(world)
+    assert sorted(world.features.stored[world.project.id, 2]) == [task for task in range(1, 61) if task != doomed]
+
+
 @pytest.mark.parametrize("finishes", [False, True])
 def test_a_training_that_ends_after_a_cancel_leaves_nothing(world: World, finishes: bool) -> None:
     world.trainer.per_slice = 4 if finishes else 2
