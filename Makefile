@@ -36,7 +36,7 @@ lint: test-env  ## format, lint, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-format: test-env  ## format the code and mend what ruff can
+format: test-env  ## format the code and fix what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -14,7 +14,7 @@ DEFAULT_LABELS = ("yes", "no")
 
 
 class DemoError(Exception):
-    """What stops the demo, with the cure."""
+    """What stops the demo, and what to do about it."""
 
 
 @dataclass(frozen=True)

@@ -47,16 +47,16 @@ need_python() {
     fi
     local tried="${PYTHONS[*]}"
     if find_python >/dev/null; then
-        fail "$(find_python) has no venv module, which Debian packs apart." "Cure: sudo apt-get install python3.11-venv"
+        fail "$(find_python) has no venv module, which Debian packs apart." "To fix it: sudo apt-get install python3.11-venv"
     fi
     fail "no Python 3.11 or newer (looked for: ${tried// /, })." \
-        "Cure: sudo apt-get install python3.11 python3.11-venv, or say where it is: make PYTHON=/path/to/python3.11 ..."
+        "To fix it: sudo apt-get install python3.11 python3.11-venv, or say where it is: make PYTHON=/path/to/python3.11 ..."
 }
 
 need_space() { # folder gigabytes
     local free
     free=$(df --output=avail -BG . | tail -n 1 | tr -dc 0-9)
-    [ "$free" -ge "$2" ] || fail "$1 needs about $2 GB of disk, $free GB are free here." "Cure: make room and run the command again."
+    [ "$free" -ge "$2" ] || fail "$1 needs about $2 GB of disk, $free GB are free here." "To fix it: make room and run the command again."
 }
 
 # Run pip quietly into a log, with a sign of life: the first set-up downloads for minutes.
@@ -80,7 +80,7 @@ pip_install() { # folder arguments...
     [ "$rc" = 0 ] && return
     if grep -qiE 'NewConnectionError|Temporary failure in name resolution|ConnectTimeout|Network is unreachable|ReadTimeout|ProxyError' "$log"; then
         fail "pip reached no package index; the log is $log." \
-            "Cure: connect the machine, or give pip a mirror (PIP_INDEX_URL=...) or a folder of wheels (PIP_FIND_LINKS=... PIP_NO_INDEX=1)." \
+            "To fix it: connect the machine, or give pip a mirror (PIP_INDEX_URL=...) or a folder of wheels (PIP_FIND_LINKS=... PIP_NO_INDEX=1)." \
             "Then run the same command again."
     fi
     fail "pip failed; the end of $log:" "$(tail -n 8 "$log")"
@@ -174,7 +174,7 @@ system() {
         apt_install "${missing[@]}"
     else
         say "not installed: ${missing[*]}; the tests that need them say so."
-        say "Cure: sudo apt-get install ${missing[*]}"
+        say "To fix it: sudo apt-get install ${missing[*]}"
     fi
 }
 

@@ -23,7 +23,7 @@ IntArray = NDArray[np.int64]
 
 
 class SelectionError(ValueError):
-    """Root of the errors of this package; the text names the fact and the cure."""
+    """Root of the errors of this package; the text says what is wrong and what to do."""
 
 
 class BadPool(SelectionError):
@@ -34,7 +34,7 @@ class BadVector(BadPool):
     """A feature or probability row cannot be used; `row` names the first one."""
 
     def __init__(self, row: int, what: str, fact: str = "is not finite") -> None:
-        super().__init__(f"row {row} of {what} {fact}; mend it, or call selection.rank(), which sets bad rows aside")
+        super().__init__(f"row {row} of {what} {fact}; fix it, or call selection.rank(), which sets bad rows aside")
         self.row = row
 
 

@@ -1,1 +1,1 @@
-"""One outside thing a file: Label Studio, images, backbones, the feature store, the database, RQ."""
+"""One outside thing a folder: Label Studio, images, the feature store, the database, the job queue, the network."""

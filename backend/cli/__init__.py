@@ -1,0 +1,1 @@
+"""The command line, one file a theme; it parses arguments, calls a use case and prints."""

@@ -1,4 +1,4 @@
-"""The command line: `labelqueue`. Errors are one line on stderr: exit 2 for what a person must mend, 1 for the rest."""
+"""The command line: `labelqueue`. Errors are one line on stderr: exit 2 if the user can fix it, 1 otherwise."""
 
 from __future__ import annotations
 

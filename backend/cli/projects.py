@@ -21,7 +21,7 @@ def connect(
 ) -> None:
     """Connect a Label Studio project: adds us as its model, secures the webhook, starts the embedding.
 
-    The web process must run, for Label Studio calls it meanwhile. Doing it twice does no harm.
+    The web process must be running, because Label Studio calls it. Connecting twice does no harm.
 
     Example: labelqueue connect 3 --strategy typiclust
     """
@@ -51,7 +51,7 @@ def disconnect(
     project: base.ProjectId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove us from a Label Studio project, and what we keep of it (features, rankings). Labels stay there.
+    """Disconnect a Label Studio project and delete its features and rankings here. Its labels stay in Label Studio.
 
     Example: labelqueue disconnect 3
     """
@@ -144,7 +144,7 @@ def tasks(
 ) -> None:
     """List tasks with their state.
 
-    Example: labelqueue tasks 3 --failed; after mending: labelqueue tasks 3 --retry
+    Example: labelqueue tasks 3 --failed; once fixed: labelqueue tasks 3 --retry
     """
     from dataclasses import asdict
 

@@ -59,7 +59,7 @@ def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
     ]
     lines += [("job", _job(job)) for job in item.jobs]
     if item.healed:
-        lines.append(("mended", escape(wording.healed(item.healed, item.at))))
+        lines.append(("repaired", escape(wording.healed(item.healed, item.at))))
     if item.problem:
         lines.append(("problem", f"[red]the newest order is not live: {escape(item.problem.reason)}[/]"))
     return lines

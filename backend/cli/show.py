@@ -25,7 +25,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and show how it changes.")] = False,
     as_json: base.AsJson = False,
 ) -> None:
-    """Show how projects stand: tasks, labels, strategy, live order, accuracy, jobs, workers.
+    """Show the state of projects: tasks, labels, strategy, live order, accuracy, jobs, workers.
 
     Example: labelqueue status 3 --watch
     """
@@ -122,7 +122,7 @@ def doctor(
     ] = None,
     as_json: base.AsJson = False,
 ) -> None:
-    """Say in plain words what is wrong and how to mend it. Exit status 1 if something is.
+    """Find what is wrong and say how to fix it. Exit status 1 if anything is wrong.
 
     Example: labelqueue doctor 3
     """

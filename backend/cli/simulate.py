@@ -162,7 +162,7 @@ def _from_folder(path: Path) -> _Opened:
     embedder = _embedder(made, folder.root)
     with base.progress("embedding") as report:
         good, table, failed = folder_features(folder, embedder, _cache(made), progress=report)
-    warnings = [f"left out, for it cannot be read: {bad.name}: {reason}" for bad, reason in failed[:MOST_BAD]]
+    warnings = [f"left out because it cannot be read: {bad.name}: {reason}" for bad, reason in failed[:MOST_BAD]]
     warnings += [f"left out in the same way: {len(failed) - MOST_BAD} more"] if len(failed) > MOST_BAD else []
 
     def make(report: Report) -> Renew:

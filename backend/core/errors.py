@@ -1,6 +1,6 @@
-"""The errors of this program, one tree. Each text names the fact and the cure.
+"""The errors of this program, one tree. Each text says what is wrong and what to do.
 
-A `UserError` is the caller's to mend (HTTP 4xx, CLI exit 2); everything else is ours or the world's.
+A `UserError` is the caller's to fix (HTTP 4xx, CLI exit 2); everything else is ours or the world's.
 """
 
 from __future__ import annotations

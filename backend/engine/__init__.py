@@ -1,0 +1,1 @@
+"""What runs networks: embed images, decode them in processes of their own, fine-tune, export."""

@@ -23,6 +23,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from platformdirs import user_cache_path
 
 from backend.core.errors import BackboneError, StorageError
 from backend.core.text.masking import mask_text, mask_url
@@ -52,7 +53,7 @@ class Checkpoints:
     """Files below `storage_url`: a local folder, or a URL of an object store that pyarrow knows (s3://, gs://, abfss://).
 
     Credentials of object stores come from their usual environment variables. What is read from one is copied to
-    `cache` first (by default ~/.cache/labelqueue, or below XDG_CACHE_HOME).
+    `cache` first (by default in the user's cache folder, ~/.cache/labelqueue).
     """
 
     def __init__(self, storage_url: str, *, cache: Path | None = None) -> None:
@@ -64,7 +65,7 @@ class Checkpoints:
             self._root = self._root.removeprefix("file://")
         else:
             self._remote, self._root = _open_remote(storage_url)
-        self._cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "labelqueue"
+        self._cache = cache or user_cache_path("labelqueue")
 
     def write(self, key: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
         """Keep tensors and JSON under `key`; readers see the old file or the new one. Raises `StorageError`."""

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 LOOK_SECONDS = 0.2
 START_SECONDS = 60.0  # for Valkey to load its file
 PATIENCE = 8.0  # seconds that a worker may go on with its job; jobs can be cut anywhere
-USER_ERROR = 2  # exit status of our commands for what a person must mend: no sense in trying again
+USER_ERROR = 2  # exit status of our commands for what the user must fix: a restart would not help
 LEFTOVER_SECONDS = 5.0  # for the parts of a killed `up` to be gone
 
 
@@ -80,7 +80,7 @@ def _signals() -> Iterator[_Signals]:
 
 
 def _watch(parts: list[Part], settings: Settings, announce: Callable[[], None], signals: _Signals) -> int:
-    """Keep all parts running until a signal, or until one says that a person must mend something."""
+    """Keep all parts running until a signal, or until one fails in a way that the user must fix."""
     announced = False
     while not signals.count:
         for part in parts:

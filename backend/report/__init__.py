@@ -1,0 +1,1 @@
+"""Numbers in, text and drawings out: curves, model cards, pages of a simulation."""

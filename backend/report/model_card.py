@@ -153,7 +153,7 @@ def _limits(package: Package) -> list[str]:
         "images in that: probabilities from such features and from this model were seen to differ by up to 0.015."
     )
     if empty:
-        out.append(f"- Never predicted, for they have no label: {', '.join(empty)}.")
+        out.append(f"- Never predicted, because they have no label: {', '.join(empty)}.")
     if few:
         out.append(f"- Hardly known, with fewer than five labels: {', '.join(few)}.")
     audit = package.report["audit"]["labels"]

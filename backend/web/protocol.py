@@ -61,7 +61,7 @@ def blueprint(services: Services) -> Blueprint:
     @made.post("/setup")
     @describe(shape(model_version=STRING), body=SETUP)
     def setup() -> ResponseReturnValue:
-        """Label Studio's project says hello.
+        """Label Studio announces a project.
 
         `hostname` and `access_token` of the body are never used: whoever reaches this port could send them.
         """

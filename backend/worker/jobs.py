@@ -25,7 +25,7 @@ def reconcile(project: int) -> None:
 
 
 def meet() -> None:
-    """Ask Label Studio about projects that we do not know and that said hello."""
+    """Ask Label Studio about unknown projects that called /setup."""
     from backend.core.project.enroll import meet as run
 
     run(context.services())

@@ -79,7 +79,7 @@ class QueueWorker(SimpleWorker):
         self._error: BaseException | None = None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run a job under its key; one whose key runs elsewhere is dropped, for it was only a nudge."""
+        """Run a job under its key; one whose key runs elsewhere is dropped, because it was only a nudge."""
         key = str(job.meta.get("key") or job.id)
         if not self._started(key, job.id):
             log.info("not run: it runs elsewhere, or we stop", key=key, job=job.id)

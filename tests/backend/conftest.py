@@ -63,16 +63,23 @@ def hand() -> Hand:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def state(request: pytest.FixtureRequest, tmp_path: Path, hand: Hand) -> Iterator[State]:
-    """The stores on an empty database of each kind."""
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind with the newest schema and no rows; one test at a time uses the PostgreSQL one."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("filled_once"), tmp_path / "state.db")
-        opened = open_state(f"sqlite:///{tmp_path}/state.db", hand)
-    else:
-        opened = open_state(request.getfixturevalue("shared_postgres"), hand)
-        with opened.engine.begin() as connection:
-            names = ", ".join(metadata.tables)
-            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        return f"sqlite:///{tmp_path}/state.db"
+    url = str(request.getfixturevalue("shared_postgres"))
+    opened = open_state(url)
+    with opened.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE"))
+    opened.close()
+    return url
+
+
+@pytest.fixture
+def state(migrated_url: str, hand: Hand) -> Iterator[State]:
+    """The stores on an empty database of each kind."""
+    opened = open_state(migrated_url, hand)
     yield opened
     opened.close()
 

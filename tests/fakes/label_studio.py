@@ -54,7 +54,7 @@ class FakeLabelStudio:
 
     def add_project(self, ls_id: int = 5, tasks: int = 0, **fields: Any) -> None:
         self.remote[ls_id] = RemoteProject(
-            ls_id, f"{ls_id}.1700000000", "Digits", LABEL_CONFIG, "Sequential sampling", "", True, 0, 0, 0
+            ls_id, f"{ls_id}.1700000000", "Digits", LABEL_CONFIG, "Sequential sampling", "", 0
         )
         self.remote[ls_id] = replace(self.remote[ls_id], **fields)
         self.items[ls_id] = {}
@@ -121,10 +121,6 @@ class FakeLabelStudio:
     def server(self) -> Server:
         self._called("server")
         return Server("1.23.2", "admin@example.org", "personal")
-
-    def projects(self) -> list[RemoteProject]:
-        self._called("projects")
-        return list(self.remote.values())
 
     def project(self, ls_id: int) -> RemoteProject:
         self._called("project")

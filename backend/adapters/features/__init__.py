@@ -1,0 +1,1 @@
+"""Feature vectors in Lance tables, in a folder or an object store."""

@@ -1,0 +1,1 @@
+"""Fetch images: from Label Studio, cloud storage, the web or a folder."""

@@ -1,4 +1,4 @@
-"""What Label Studio and the stores behind it say when they do not give an image, in words that name the cure."""
+"""What Label Studio and the stores behind it say when they do not give an image, in words that say what to do."""
 
 from __future__ import annotations
 

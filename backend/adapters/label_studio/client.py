@@ -34,10 +34,7 @@ PAGE = 1000  # tasks with annotations
 ID_PAGE = 5000  # bare ids
 ASKED_FOR = 200  # ids named in one request: they stand in its address, which servers cut at 4 kB
 LONG = 900.0  # seconds for what costs Label Studio O(project): imports 1,500/s, deletions 150/s
-PROJECT_FIELDS = (
-    "id,title,created_at,label_config,sampling,model_version,show_collab_predictions,task_number,"
-    "total_annotations_number,skipped_annotations_number"
-)
+PROJECT_FIELDS = "id,title,created_at,label_config,sampling,model_version,task_number"
 # Label Studio applies `include` to the annotations within as well: theirs are `result` and `was_cancelled`
 TASK_FIELDS = "id,data,updated_at,annotations,result,was_cancelled"
 
@@ -72,15 +69,6 @@ class ApiLabelStudio:
             if found:
                 return host
         return ""
-
-    def projects(self) -> list[RemoteProject]:
-        found: list[RemoteProject] = []
-        while True:
-            params = {"include": PROJECT_FIELDS, "page": len(found) // 100 + 1, "page_size": 100}
-            page = self._api.get("/api/projects/", params)
-            found += [_project(raw) for raw in page["results"]]
-            if not page["next"]:
-                return found
 
     def project(self, ls_id: int) -> RemoteProject:
         """One project; 60 ms whatever its size."""
@@ -232,10 +220,7 @@ def _project(raw: Mapping[str, Any]) -> RemoteProject:
         label_config=raw["label_config"] or "",
         sampling=raw["sampling"] or "",
         model_version=raw["model_version"] or "",
-        show_predictions=bool(raw["show_collab_predictions"]),
         tasks=raw["task_number"] or 0,
-        annotations=raw["total_annotations_number"] or 0,
-        skips=raw["skipped_annotations_number"] or 0,
     )
 
 

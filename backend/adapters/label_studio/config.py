@@ -76,7 +76,8 @@ def _images(tags: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
 def _chosen(controls: Iterable[Any], refused: dict[str, str], learn_from: str) -> tuple[str | None, str]:
     """(the tag to learn from, why nothing can be learnt from it or "").
 
-    If none can be learnt from, the first Choices is named, for its classes. `refused`: why each cannot be learnt from.
+    If none can be learnt from, the first Choices is named, so that its classes are known. `refused`: why each cannot be
+    learnt from.
     """
     if learn_from and learn_from not in refused:
         there = ", ".join(refused) or "none"

@@ -1,4 +1,4 @@
-"""Talk to Label Studio's API: tokens of both kinds, retries of reads, errors that name the cure.
+"""Talk to Label Studio's API: tokens of both kinds, retries of reads, errors that say what to do.
 
 Tokens are label-studio-sdk's `TokensClientExt` (0.1 s and 10 MB over httpx), not its whole client: that loads for
 0.7 s and 145 MB, repeats writes by itself, and an import sent twice would serve every task twice.

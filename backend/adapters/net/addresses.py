@@ -18,7 +18,7 @@ LONGEST = 10_000  # bytes of an answer that are read
 
 
 class HttpAddresses:
-    """Implements `ports.Addresses`. Private addresses are asked, for we live at one; redirects are not followed."""
+    """Implements `ports.Addresses`. Private addresses are asked, because we live at one; redirects are not followed."""
 
     def __init__(self, secret: Callable[[], str], *, timeout: float = 2.0) -> None:
         self._secret = secret

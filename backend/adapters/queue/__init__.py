@@ -1,0 +1,1 @@
+"""Jobs, events and workers' heartbeats in Redis, by RQ."""

@@ -194,7 +194,7 @@ class RqJobs:
             return sum(pipeline.execute())
 
     def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
-        """Keep an unknown project's hello for a day at most; see `ports.Jobs.knock`. One round trip."""
+        """Keep an unknown project's call for a day at most; see `ports.Jobs.knock`. One round trip."""
         now = time.time()
         text = json.dumps({"extra": dict(extra), "at": now})
         with self.answering():

@@ -37,11 +37,6 @@ class State:
     feature_sets: SqlFeatureSets
     engine: Engine
 
-    def ping(self) -> None:
-        """Raises `StateDown` unless the database answers."""
-        with self.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()

@@ -1,6 +1,6 @@
 """The versions of a project's features. Version 1 has no row until something is said of it.
 
-States change only by the moves of `core.renewal_states`, each in one transaction under the project's lock.
+States change only by the moves of `core.renewal.states`, each in one transaction under the project's lock.
 """
 
 from __future__ import annotations

@@ -70,11 +70,6 @@ class SqlTasks:
             _remove(connection, project, dropped)
         return dropped
 
-    def remove(self, project: int, ids: Sequence[int]) -> None:
-        """Drop tasks with their annotations."""
-        with self._db.write(project) as connection:
-            _remove(connection, project, ids)
-
     def claim(self, project: int, owner: str, limit: int, lease: float) -> builtins.list[Claim]:
         """Lease up to `limit` pending tasks, or a single one that workers died over; two callers never share one.
 

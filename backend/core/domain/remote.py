@@ -23,10 +23,7 @@ class RemoteProject:
     label_config: str
     sampling: str
     model_version: str
-    show_predictions: bool  # show_collab_predictions
     tasks: int
-    annotations: int  # submitted ones, skips not counted
-    skips: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Knock = Literal["kept", "heard", "full"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A project that we do not know and that said hello at `at`, with its extra params."""
+    """An unknown project that called /setup at `at`, with its extra params."""
 
     key: str
     extra: Mapping[str, Any]

@@ -166,7 +166,7 @@ def _note_rate(services: Services, live: FeatureSet, images: int, seconds: float
 
 
 def _same_backbone(services: Services, project: Project, backbone: Backbone) -> bool:
-    """Whether the worker's backbone made this version; if not, start the next version, for features never mix.
+    """Whether the worker's backbone made this version; if not, start the next version, because features never mix.
 
     Of workers that find out at once one begins the version; of those with two backbones one names an empty project's.
     """

@@ -1,0 +1,1 @@
+"""What labels teach: read them, train heads, measure their accuracy on the audit."""

@@ -1,4 +1,4 @@
-"""The audit stream: a small share of the tasks, drawn at random, measures the head honestly.
+"""The audit stream: a small share of the tasks, drawn at random, measures the head without bias.
 
 A task is drawn when it is first ranked, before anybody labels it, by a hash of seed and id: the audit tasks are a
 uniform sample of the pool whatever the selector does. They are shown without a suggestion, their labels never train
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from backend.core.domain import Pick
 
 ALPHA = 0.05
-NOTE = "drawn at random to measure the accuracy honestly: shown without a suggestion"
+NOTE = "drawn at random to measure the accuracy: shown without a suggestion"
 
 
 def draw(seed: int, task: int) -> float:

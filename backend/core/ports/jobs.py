@@ -29,7 +29,7 @@ class Jobs(Protocol):
         ...
 
     def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
-        """Keep the hello of a project that we do not know for the workers ("kept").
+        """Keep the call of an unknown project for the workers ("kept").
 
         "heard": it waits already, or was settled lately; "full": `most` wait or are remembered. Nothing is kept then.
         """

@@ -31,7 +31,7 @@ class Publications(Protocol):
     ) -> Publication:
         """A new attempt in state "importing" with a model_version never used before, nor among `avoid`.
 
-        imported: the tasks that get predictions; healed: what was wrong with the live one, if this one mends it.
+        imported: the tasks that get predictions; healed: what was wrong with the live one, if this one repairs it.
         """
         ...
 

@@ -1,6 +1,6 @@
 """Connect a Label Studio project from our side, all of it: checks, backend row, webhook with our secret, first sync.
 
-Every step can be done twice: a second `connect` mends what is missing and leaves the rest.
+Every step can be done twice: a second `connect` adds what is missing and leaves the rest.
 """
 
 from __future__ import annotations

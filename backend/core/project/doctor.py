@@ -1,4 +1,4 @@
-"""Look at everything a working installation needs and say what is wrong and how to mend it. Changes nothing."""
+"""Look at everything a working installation needs; say what is wrong and how to fix it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.core.text.masking import mask_text
 
 Level = Literal["ok", "warn", "fail"]
 BOTH = "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false (both are needed)"
-RECENT = 86_400.0  # seconds for which something that was mended is worth a warning
+RECENT = 86_400.0  # seconds for which a repair is worth a warning
 BLOCKED = ("reserved network address", "reserved ip", "local ip", "ssrf")
 
 
@@ -185,10 +185,10 @@ def _queue(services: Services, name: str, project: Project, remote: RemoteProjec
         yield Finding("fail", fact, "the next look sets it again; do not save Annotation settings from an old page")
     else:
         yield _whole(services, name, project, live)
-    mended = healed(services, project)
-    if mended is not None and services.clock.now() - mended.at < RECENT:
+    repaired = healed(services, project)
+    if repaired is not None and services.clock.now() - repaired.at < RECENT:
         cure = "the queue is made of predictions: delete none of ours, and import none under the name of ours"
-        yield Finding("warn", f"{name}: {wording.healed(mended, services.clock.now())}", cure)
+        yield Finding("warn", f"{name}: {wording.healed(repaired, services.clock.now())}", cure)
 
 
 def _whole(services: Services, name: str, project: Project, live: Publication) -> Finding:

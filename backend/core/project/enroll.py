@@ -53,7 +53,7 @@ def clear_features(services: Services, project: Project) -> None:
 
 
 def meet(services: Services) -> None:
-    """Ask Label Studio about each unknown project that said hello; those that it lists us for are enrolled.
+    """Ask Label Studio about each unknown project that called /setup; those that it lists us for are enrolled.
 
     Cost: one request a caller (two for those that exist), rarer the longer one waits. Raises `LabelStudioError`, after
     all have had their turn unless Label Studio is down; whoever was not answered is asked for again.
@@ -72,7 +72,9 @@ def meet(services: Services) -> None:
         elif found == "stranger":
             services.jobs.settle(caller.key, MEMORY)
         elif age > PATIENCE:
-            log.info("a project said hello, but Label Studio does not list us among its models", key=caller.key)
+            log.info(
+                "an unknown project called /setup, but in Label Studio we are not among its models", key=caller.key
+            )
             services.jobs.settle(caller.key, 0.0)
     if failed is not None:
         raise failed

@@ -1,7 +1,7 @@
-"""A Label Studio project says hello (/setup): take over its extra params when they changed.
+"""A Label Studio project registers (/setup): take over its extra params when they changed.
 
-Whoever reaches our port can say hello. So nothing here adds, replaces or removes a project: one that the database does
-not know by exactly that key waits at the door until a worker has asked Label Studio (see `enroll.meet`).
+Anyone who reaches our port can send this. So nothing here adds, replaces or removes a project: one that the database
+does not know by exactly that key has to wait until a worker has asked Label Studio (see `enroll.meet`).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _knock(services: Services, key: str, extra: Mapping[str, Any]) -> None:
     if heard == "kept":
         services.jobs.submit("meet", key="meet", urgent=True)
     elif heard == "full" and services.jobs.hit("crowd", 60.0):
-        log.warning("too many unknown projects say hello; connect yours with `labelqueue connect`", most=MOST_CALLERS)
+        log.warning("too many unknown projects call /setup; connect yours with `labelqueue connect`", most=MOST_CALLERS)
 
 
 def _canonical(extra: Mapping[str, Any]) -> str:

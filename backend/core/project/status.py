@@ -35,7 +35,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Healing:
-    """What was last found wrong with the order in Label Studio and mended by publishing it again, and when."""
+    """What was last found wrong with the order in Label Studio and repaired by publishing it again, and when."""
 
     found: str
     at: float
@@ -192,7 +192,7 @@ def _problem(services: Services, project: Project) -> Problem | None:
 
 
 def healed(services: Services, project: Project) -> Healing | None:
-    """The last mending, unless it did not succeed: then there is a `Problem`."""
+    """The last repair, unless it did not succeed: then there is a `Problem`."""
     last = services.rankings.last_healing(project.id)
     return Healing(last.healed, last.live_at) if last is not None and last.live_at is not None else None
 

@@ -103,7 +103,7 @@ def cost(train_seconds: float | None, embed_seconds: float | None) -> str:
 
 
 def healed(item: Healing, now: float) -> str:
-    """What was found wrong in Label Studio, and how long ago it was mended."""
+    """What was found wrong in Label Studio, and how long ago it was repaired."""
     return f"{duration(max(now - item.at, 0.0))} ago {item.found}: the order was published again"
 
 

@@ -1,4 +1,4 @@
-"""See at each look that Label Studio serves the live ranking, and all of it; mend it if not.
+"""See at each look that Label Studio serves the live ranking, and all of it; repair it if not.
 
 The queue is made of predictions, and people can delete predictions, import others under the same name, or move tasks
 away; Label Studio then serves at random, or in another order, and says nothing. It does count predictions by version.
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 def reassert(services: Services, project: Project, remote: RemoteProject) -> bool:
     """Point Label Studio's queue at the live ranking again, publish it again if it is damaged; True if it had to.
 
-    Costs one small request while all is well. What cannot be mended now is left to the next look; raises
+    Costs one small request while all is well. What cannot be repaired now is left to the next look; raises
     `LabelStudioDown`.
     """
     live = services.rankings.live(project.id)
@@ -30,10 +30,10 @@ def reassert(services: Services, project: Project, remote: RemoteProject) -> boo
         if ours is None:
             return False
         try:
-            return _mend(ours, project)
+            return _repair(ours, project)
         except (NotPublished, LabelStudioRefused, LeaseLost) as error:
             log.warning(
-                "the queue could not be mended; the next look tries again", project=project.id, error=str(error)
+                "the queue could not be repaired; the next look tries again", project=project.id, error=str(error)
             )
             return False
 
@@ -48,7 +48,7 @@ def damage(services: Services, project: Project, live: Publication) -> str:
     return _words(live, _counted(services, project, live), len(known))
 
 
-def _mend(ours: Turn, project: Project) -> bool:
+def _repair(ours: Turn, project: Project) -> bool:
     """With everything read anew: another worker may have published since the caller looked."""
     services = ours.services
     live, ranking = services.rankings.live(project.id), services.rankings.latest(project.id)

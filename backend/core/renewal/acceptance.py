@@ -22,7 +22,7 @@ def compare_features(
 
     old (n, d) and new (n, d') are of the same rows; labels (n,); unseen (n,) are the rows that judge, and only them.
     Both heads are calibrated on the other fold of these labels: a head on fine-tuned features is too sure of itself,
-    for its own labels were fitted twice. Cost: two trainings of a head.
+    because its own labels were fitted twice. Cost: two trainings of a head.
     """
     from selection.proxy.learn import learn
 

@@ -133,7 +133,7 @@ def free_version(services: Services, project_id: int) -> int:
 
 
 def forget(services: Services, project_id: int, tasks: Sequence[int]) -> None:
-    """Drop the features of tasks that are gone or show another image: of all versions, for any may serve again."""
+    """Drop the features of tasks that are gone or show another image: of all versions, because any may serve again."""
     for item in services.feature_sets.list(project_id):
         services.features.remove(project_id, item.version, tasks)
 

@@ -1,0 +1,1 @@
+"""Replay labeling that is done: simulate strategies, compare curves, export results."""

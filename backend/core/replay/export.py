@@ -92,7 +92,7 @@ class Package:
         return self.project.config.classes
 
     def ranking_rows(self) -> Iterator[RankingRow]:
-        """Oldest ranking first, each in its order; made on the way, for there may be many."""
+        """Oldest ranking first, each in its order; made on the way, because there may be many."""
         for ranking in self.rankings:
             for position, pick in enumerate(ranking.picks, 1):
                 yield RankingRow(

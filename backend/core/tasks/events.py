@@ -1,7 +1,7 @@
 """Webhook events: taken in within a millisecond, folded into the label table by a job.
 
 `receive` runs in the web process and keeps only what the table needs; `absorb` runs in a worker. Events are hints:
-whatever is lost, late, doubled or out of order is mended by `backend.core.tasks.sync.reconcile`.
+whatever is lost, late, doubled or out of order is repaired by `backend.core.tasks.sync.reconcile`.
 """
 
 from __future__ import annotations

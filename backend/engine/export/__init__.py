@@ -1,0 +1,1 @@
+"""Write a fine-tuned model to files that other programs read."""

@@ -1,4 +1,4 @@
-"""Writes what `core.export` packed into a folder: the model, its card, labels and rankings."""
+"""Writes what `core.replay.export` packed into a folder: the model, its card, labels and rankings."""
 
 from __future__ import annotations
 

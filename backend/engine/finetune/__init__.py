@@ -1,0 +1,1 @@
+"""Fine-tune a backbone on the labels, in slices that a killed worker can repeat."""

@@ -12,7 +12,6 @@ from torch import nn
 from backend.engine.backbone import HEADS, Network
 from backend.engine.finetune.recipe import Recipe
 
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 State = Mapping[str, torch.Tensor]
 
 

@@ -50,7 +50,7 @@ def fit_smooth(
 
     After Wu et al., "Simplifying Graph Convolutional Networks", ICML 2019: smooth first, learn then. Smoothing
     what was learnt (Correct & Smooth, Huang et al., ICLR 2021) was measured too and was 1 to 4 points lower
-    from 5 to 50 labels a class; and here held-out labels are honest for nothing, as the smoothing sees no label.
+    from 5 to 50 labels a class; and held-out labels cost nothing here, because the smoothing sees no labels.
     """
     features, mean, scale = _prepared(graph)
     fit = fit_linear(features[rows], labels, n_classes, seed=seed, mean=mean, scale=scale, device=device)

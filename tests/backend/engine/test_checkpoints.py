@@ -22,7 +22,7 @@ ABOUT = {"architecture": "resnet10t", "pixels": 64, "mean": [0.5] * 3, "std": [0
 
 OVERWRITE = """
 import os, sys, torch
-from backend.adapters.checkpoints import Checkpoints
+from backend.engine.checkpoints import Checkpoints
 store, call = Checkpoints(sys.argv[1]), sys.argv[2]
 def die(*_):
     os._exit(9)
@@ -80,7 +80,7 @@ def test_a_worker_that_dies_while_it_writes_leaves_the_old_state(tmp_path: Path,
 WRITE = """
 import sys, torch
 from pathlib import Path
-from backend.adapters.checkpoints import Checkpoints
+from backend.engine.checkpoints import Checkpoints
 store, number = Checkpoints(sys.argv[1]), int(sys.argv[2])
 Path(sys.argv[1], f"ready-{number}").touch()
 while not Path(sys.argv[1], "go").exists():

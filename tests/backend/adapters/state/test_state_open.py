@@ -17,7 +17,7 @@ from backend.adapters.state import StateDown, StateError, migrations, open_state
 from backend.adapters.state.tables import metadata
 from backend.core.errors import BadSetting
 
-OPEN = "import sys; from backend.adapters.state import open_state; s = open_state(sys.argv[1]); s.ping(); s.close()"
+OPEN = "import sys; from backend.adapters.state import open_state; open_state(sys.argv[1]).close()"
 
 
 def test_the_migrations_lead_to_the_tables_that_the_code_uses(database_url):
@@ -74,14 +74,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
 
 def test_the_state_works_again_after_its_server_came_back(postgres):
     state = open_state(postgres.database())
-    state.ping()
+    state.projects.all()
     postgres.stop()
     try:
         with pytest.raises(StateDown):
-            state.ping()
+            state.projects.all()
     finally:
         postgres.start()
-    state.ping()
+    state.projects.all()
     state.close()
 
 

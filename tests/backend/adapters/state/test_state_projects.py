@@ -87,7 +87,7 @@ def test_our_ids_are_never_given_twice(state, project):
 
 
 def switched(name: str, at: float):
-    """What `core.strategy` makes of a project when `name` is chosen at this time."""
+    """What `core.project.strategy` makes of a project when `name` is chosen at this time."""
     return lambda now: strategy._fields(now, name, {}, at)
 
 

@@ -183,7 +183,7 @@ def test_a_result_for_the_old_feature_version_does_not_count(state, project):
 def test_removed_tasks_take_their_annotations_along(state, project):
     fill(state, project, 2)
     state.tasks.apply(project.id, [Annotation(10, 1, "cat", False, 1.0), Annotation(11, 2, "dog", False, 1.0)])
-    state.tasks.remove(project.id, [1])
+    state.tasks.apply(project.id, [], [Deleted("tasks", (1,), 2.0)])
     state.tasks.upsert(project.id, [(1, "u1")])
     assert state.tasks.labels(project.id) == ({2: "dog"}, set())
     assert state.tasks.apply(project.id, [], [Deleted("tasks", (2, 99), 3.0)]) == 1
@@ -204,7 +204,7 @@ def test_projects_do_not_see_each_other(state, project):
     for one in (project, other):
         fill(state, one, 2)
         state.tasks.apply(one.id, [Annotation(1, one.ls_id - 6, "cat", False, 1.0)])
-    state.tasks.remove(other.id, [1])
+    state.tasks.apply(other.id, [], [Deleted("tasks", (1,), 2.0)])
     state.feature_sets.begin_plain(other.id, "other", version=2, over=1, at=2.0)
     assert state.tasks.labels(project.id)[0] == {1: "cat"}
     assert state.tasks.labels(other.id)[0] == {2: "cat"}

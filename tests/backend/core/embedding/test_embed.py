@@ -183,9 +183,9 @@ class Mortals:
 
 
 @pytest.fixture
-def both(tmp_path: Path, database_url: str) -> Iterator[World]:
+def both(tmp_path: Path, migrated_url: str) -> Iterator[World]:
     """A world on each kind of database."""
-    made = World(tmp_path, database_url=database_url)
+    made = World(tmp_path, database_url=migrated_url)
     yield made
     made.state.close()
 

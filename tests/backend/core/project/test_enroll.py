@@ -22,9 +22,9 @@ HERE = "http://127.0.0.1:9090"
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+def world(tmp_path: Path, migrated_url: str) -> Iterator[World]:
     """Label Studio has a project; on each of our databases."""
-    made = World(tmp_path, database_url=database_url)
+    made = World(tmp_path, database_url=migrated_url)
     made.ls.add_project(LS_ID, 6)
     yield made
     made.state.close()

@@ -26,9 +26,9 @@ def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def ranked(tmp_path: Path, database_url: str) -> Iterator[World]:
+def ranked(tmp_path: Path, migrated_url: str) -> Iterator[World]:
     """A project with labels, a ranking and settings, on each database."""
-    world = World(tmp_path, database_url=database_url)
+    world = World(tmp_path, database_url=migrated_url)
     world.connect(12)
     world.embed_all()
     world.label(1, 2, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from backend.core.domain import RemoteTask
+from backend.core.domain import Deleted, RemoteTask
 from backend.core.project.enroll import enroll
 from backend.core.project.ourselves import SECRET_HEADER
 from backend.core.project.status import status
@@ -179,7 +179,9 @@ def test_features_stored_after_their_task_was_deleted_are_not_ranked(world: Worl
     project = world.connect(30)
     world.embed_all()
     world.ls.drop(LS_ID, [3, 4])
-    world.services.tasks.remove(project.id, [3, 4])  # as an event does; the features are still stored
+    world.services.tasks.apply(
+        project.id, [], [Deleted("tasks", (3, 4), 20.0)]
+    )  # as an event does; the features are still stored
     world.rank()
     ranking = world.services.rankings.latest(project.id)
     assert ranking is not None and {pick.task_id for pick in ranking.picks} == set(range(1, 31)) - {3, 4}

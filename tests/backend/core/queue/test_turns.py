@@ -21,6 +21,8 @@ from backend.core.tasks import sync
 from tests.backend.world import LS_ID, World
 from tests.fakes import FakeLabelStudio
 
+pytestmark = pytest.mark.slow
+
 LEASE = 3600.0  # of the real time in which it is renewed; the tests' clock is set by hand
 
 
@@ -37,10 +39,10 @@ class Stopping(FakeLabelStudio):
 
 
 @pytest.fixture
-def pair(database_url: str, tmp_path: Path) -> Iterator[tuple[World, World]]:
+def pair(migrated_url: str, tmp_path: Path) -> Iterator[tuple[World, World]]:
     """Two workers; ranking 1 is live."""
     options = Options(shard_size=8, chunk_size=4, lease=LEASE)
-    first = World(tmp_path, ls=Stopping(), options=options, database_url=database_url)
+    first = World(tmp_path, ls=Stopping(), options=options, database_url=migrated_url)
     second = replace(first)
     first.connect(12)
     first.embed_all()
