@@ -60,7 +60,7 @@ def cancel(world: World) -> Callable[[], object]:
 
 def test_a_task_that_is_deleted_while_it_is_embedded_anew_leaves_no_features(world: World) -> None:
     """(10, chaos) As with the live version, in which it would never be looked at again."""
-    train(world)
+    train_all(world)
     doomed = sorted(task for task in range(1, 61) if task % world.options.renewal_shards == 0)[4]
 
     def meanwhile() -> None:
