@@ -242,7 +242,10 @@ def _home_file(environ: Mapping[str, str]) -> dict[str, str]:
         ) from error
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    except UnicodeDecodeError as error:
+        raise BadSetting(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
 
 
 def _lookup(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -16,7 +16,7 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> None:
 
 def number(name: str, value: Any, low: float, high: float | None = None) -> None:
     """`value` must be a finite int or float in [low, high]."""
-    fits = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    fits = not isinstance(value, bool) and isinstance(value, int | float) and _is_finite(value)
     if not fits or value < low or (high is not None and value > high):
         raise BadParameter(f"{name} must be a number {_span(low, high)}, got {value!r}")
 
@@ -44,6 +44,13 @@ def selector_name(name: str, value: Any) -> None:
     """`value` must be a name for the registry; whether it is known shows when it is used, as plugins load late."""
     if not isinstance(value, str) or not value.isidentifier():
         raise BadParameter(f"{name} must be the name of a selector, got {value!r}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond what a float holds
+        return False
 
 
 def _span(low: float, high: float | None) -> str:

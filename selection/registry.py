@@ -24,7 +24,7 @@ T = TypeVar("T", bound=type)
 class Entry:
     """One registered selector: what it is called, what it needs beside features, and what it can do.
 
-    needs : "probs" if it reads class probabilities. tags : see `register`. inner : fields that name other selectors.
+    needs : "probs" if it reads class probabilities. tags, inner, refers : see `register`.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Entry:
     needs: frozenset[str]
     tags: frozenset[str]
     inner: tuple[str, ...] = ()
+    refers: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -43,7 +44,12 @@ _entries: dict[str, Entry] = {}
 
 
 def register(
-    name: str, *, needs: Iterable[str] = (), tags: Iterable[str] = (), inner: Iterable[str] = ()
+    name: str,
+    *,
+    needs: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    inner: Iterable[str] = (),
+    refers: Iterable[str] = (),
 ) -> Callable[[T], T]:
     """Class decorator; all that a selector says of itself stands here.
 
@@ -51,7 +57,8 @@ def register(
     a larger one, so one call serves batch and reserve), "permutation" (picks follow the rows when those are shuffled),
     "blind" (reads row numbers only, so rows set aside do not shift the others), "conditions" (labeled rows count as
     covered); and what it goes by: "geometric", "uncertainty". inner : parameters that name the selectors to which it
-    hands the whole pool and budget; what all of these can do, it can do (see `has`).
+    hands the whole pool and budget; what all of these can do, it can do (see `has`). refers : parameters that name
+    selectors used otherwise; a name, or a mapping from names. `create` refuses unknown names in both.
     """
 
     def keep(cls: T) -> T:
@@ -60,7 +67,7 @@ def register(
             raise BadParameter(f"selector name {name!r} is taken by {taken.cls.__module__}.{taken.cls.__qualname__}")
         if not dataclasses.is_dataclass(cls):
             raise BadParameter(f"{cls.__qualname__} must be a frozen dataclass: put @dataclass under @register")
-        _entries[name] = Entry(name, cls, frozenset(needs), frozenset(tags), tuple(inner))
+        _entries[name] = Entry(name, cls, frozenset(needs), frozenset(tags), tuple(inner), tuple(refers))
         return cls
 
     return keep
@@ -114,6 +121,11 @@ def create(name: str, /, **params: Any) -> Selector:
         made: Selector = found.cls(**params)
     except TypeError as error:
         raise BadParameter(f"{name}: {error}") from error
+    for field in (*found.inner, *found.refers):
+        value = getattr(made, field)
+        for other in [value] if isinstance(value, str) else value:
+            if other not in names():
+                raise BadParameter(f"{name}: {field} names no selector {other!r}; known: {', '.join(names())}")
     return made
 
 

@@ -16,6 +16,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from flask import Response, request
+from werkzeug.datastructures import Authorization
 from werkzeug.wrappers import Request
 
 from backend.core.errors import UserError
@@ -64,14 +65,14 @@ class Guard:
         if request.path == "/webhook":
             return self._webhook()
         if request.endpoint == "protocol.health":
-            refused = self._expected is not None and request.authorization is not None and not self._signed(request)
+            refused = self._expected is not None and "Authorization" in request.headers and not self._signed(request)
             return answer(401, "wrong user or password", headers=ASK) if refused else None
         if self._expected is not None and not self._signed(request):
             return answer(401, "user and password are needed", headers=ASK)
         return None
 
     def _signed(self, asked: Request) -> bool:
-        given = asked.authorization
+        given = _authorization(asked)
         if self._expected is None or given is None or given.type != "basic":
             return False
         user, password = self._expected
@@ -97,7 +98,10 @@ class Guard:
     def _same_origin(self) -> bool:
         """Browsers name the page that sends a request; programs name none."""
         origin = request.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc == request.host
+        try:
+            return origin is None or urlsplit(origin).netloc == request.host
+        except ValueError:  # no address at all
+            return False
 
     def _own_host(self) -> bool:
         """Whether the Host header is a name of ours: a foreign name that resolves to us is DNS rebinding."""
@@ -106,6 +110,14 @@ class Guard:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return name in self._own_hosts
+
+
+def _authorization(asked: Request) -> Authorization | None:
+    """What the header says; None for none, and for one that is no text of base64."""
+    try:
+        return asked.authorization
+    except ValueError:
+        return None
 
 
 def _is_nudge() -> bool:

@@ -20,7 +20,7 @@ _ROUNDING = 1e-5
 _TOGETHER = 256  # ranked rows that are compared in one product
 
 
-@register("diverse", needs={"probs"}, tags={"uncertainty", "conditions"})
+@register("diverse", needs={"probs"}, tags={"uncertainty", "conditions"}, refers={"score"})
 @dataclass(frozen=True)
 class Diverse:
     """Uncertain images, but none that nearly repeats one labeled or queued before it.

@@ -9,7 +9,7 @@ from selection.registry import register
 from selection.uncertain import Uncertain, spread
 
 
-@register("entropy", needs=Uncertain.needs, tags=Uncertain.tags)
+@register("entropy", needs=Uncertain.needs, tags=Uncertain.tags, refers={"fallback"})
 @dataclass(frozen=True)
 class Entropy(Uncertain):
     """Entropy: the image whose guess is most spread over the classes first.

@@ -9,7 +9,7 @@ from selection.registry import register
 from selection.uncertain import Uncertain, unsure
 
 
-@register("least_confidence", needs=Uncertain.needs, tags=Uncertain.tags)
+@register("least_confidence", needs=Uncertain.needs, tags=Uncertain.tags, refers={"fallback"})
 @dataclass(frozen=True)
 class LeastConfidence(Uncertain):
     """Least confidence: the image whose best guess is weakest first.

@@ -9,7 +9,7 @@ from selection.registry import register
 from selection.uncertain import Uncertain, torn
 
 
-@register("margin", needs=Uncertain.needs, tags=Uncertain.tags)
+@register("margin", needs=Uncertain.needs, tags=Uncertain.tags, refers={"fallback"})
 @dataclass(frozen=True)
 class Margin(Uncertain):
     """Margin: the image most torn between its two likeliest classes first.

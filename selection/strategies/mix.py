@@ -13,7 +13,7 @@ from selection.kernels.scores import descending
 from selection.registry import create_for, entry, register
 
 
-@register("mix", tags={"conditions"})
+@register("mix", tags={"conditions"}, refers={"parts"})
 @dataclass(frozen=True)
 class Mix:
     """Images that several selectors like at once: the product of their utilities, each to the power of its strength.

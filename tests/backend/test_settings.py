@@ -108,3 +108,11 @@ def test_every_setting_has_a_help_text_and_a_row():
     made = load()
     assert [r.name for r in rows(made)] == [module.shown_name(f) for f in Settings.model_fields]
     assert all(r.help for r in rows(made))
+
+
+def test_a_settings_file_that_is_no_utf8_is_named(tmp_path, monkeypatch):
+    """(10-E4) An editor that saves UTF-16 gave a stack trace."""
+    monkeypatch.setenv("LABELQUEUE_HOME", str(tmp_path))
+    (tmp_path / "labelqueue.env").write_bytes("PORT=9091".encode("utf-16"))
+    with pytest.raises(BadSetting, match=r"labelqueue.env is not UTF-8 text"):
+        load()

@@ -56,3 +56,25 @@ def test_selectors_of_other_distributions_are_found_by_entry_point(monkeypatch):
 def test_the_public_names_are_there():
     assert set(selection.__all__) <= set(dir(selection))
     assert {"Pool", "Ranking", "rank", "check", "create", "names"} <= set(selection.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("auto", {"warm": "x"}),
+        ("auto", {"cold": "x"}),
+        ("mix", {"parts": {"margin": 1.0, "x": 1.0}}),
+        ("diverse", {"score": "x"}),
+        ("bilaf", {"core": "x"}),
+        ("margin", {"fallback": "x"}),
+    ],
+)
+def test_a_selector_that_names_an_unknown_one_is_refused_before_it_ranks(name, params):
+    with pytest.raises(BadParameter, match="names no selector 'x'; known: activeft, auto"):
+        registry.create(name, **params)
+
+
+@pytest.mark.parametrize(("name", "field"), [("activeft", "rate"), ("graphcover", "alpha"), ("probcover", "delta")])
+def test_a_number_beyond_what_a_float_holds_is_refused(name, field):
+    with pytest.raises(BadParameter, match=f"{field} must be a number"):
+        registry.create(name, **{field: 10**400})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ DECODER_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError),
     *(EOFError, Warning, struct.error, zlib.error, Image.DecompressionBombError),
 )
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # a line for each odd tag of a camera
 Image.init()  # a restricted list of formats is only known after this
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked right after the header, with a text for people
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1

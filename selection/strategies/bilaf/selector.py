@@ -28,7 +28,7 @@ _SMALL = 10  # classes of fewer rows are not denoised
 Pick = tuple[int, float]
 
 
-@register("bilaf", tags={"geometric", "conditions"})
+@register("bilaf", tags={"geometric", "conditions"}, refers={"core"})
 @dataclass(frozen=True)
 class BiLAF:
     """Cores that represent the pool, then images on the borders between the cores' territories, noise left out.

@@ -304,3 +304,11 @@ def test_a_form_cannot_change_anything(client, world):
     path = f"/api/projects/{LS_ID}/strategy"
     assert client.put(path, data='{"name": "random"}', content_type="text/plain").status_code == 415
     assert world.project.strategy.name == "auto"
+
+
+def test_headers_that_are_no_base64_and_no_address_get_an_answer_in_words(client) -> None:
+    """(10-A5) A byte beyond ASCII in Authorization had no answer at all, a broken Origin had status 500."""
+    odd = client.get("/versions", headers={"Authorization": "Basic \xff"})
+    assert odd.status_code in (200, 401)
+    refused = client.post("/setup", json={"project": "5.1"}, headers={"Origin": "http://["})
+    assert refused.status_code == 403 and refused.get_json()["error"]
