@@ -162,8 +162,9 @@ def run_worker(
         if services is None:
             return
         context.install(services, running)
+        stopped = threading.Event()
         threads = [
-            threading.Thread(target=_repeat, args=(step, stopped := threading.Event()), name=title, daemon=True)
+            threading.Thread(target=_repeat, args=(step, stopped), name=title, daemon=True)
             for step, title in ((running.beat, "beat"), (lambda: _tick(services, running.jobs), "tick"))
         ]
         log.info("worker started", worker=view.name, queues=QUEUES)
@@ -173,6 +174,7 @@ def run_worker(
             _work(running, redis_url, stopping, burst)
         finally:
             stopped.set()
+            threads[0].join(BEAT_SECONDS)  # a sign of life after the leave would show a worker that is gone
             with suppress(QueueDown):
                 running.leave()
             context.install(None, None)
