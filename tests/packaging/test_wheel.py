@@ -137,4 +137,4 @@ def paths(folder: Path) -> list[str]:
     world.state.close()
     found = [rule for rule in rules if "GET" in rule.methods]
     assert all(rule.arguments <= {"number"} for rule in found), "fill in what the new route needs"
-    return [rule.rule.replace("<int(max=2147483647):number>", str(PROJECT)) for rule in found]
+    return [rule.rule.replace("<project:number>", str(PROJECT)) for rule in found]

@@ -22,7 +22,7 @@ from backend.core.errors import StorageError
 
 WRITER = """
 import sys, numpy as np
-from backend.adapters.features import LanceFeatures
+from backend.adapters.features.store import LanceFeatures
 from backend.core.domain import FeatureBatch
 store, first, step, count, size = LanceFeatures(sys.argv[1]), *map(int, sys.argv[2:6])
 print("ready", flush=True)

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from backend.core.domain import Pages, RemoteTask
+from backend.core.domain import Deleted, Pages, RemoteTask
 from backend.core.embedding import embed
 from backend.core.errors import LabelStudioDown
 from backend.core.project.enroll import enroll
@@ -84,7 +84,7 @@ def test_a_full_look_drops_the_features_of_tasks_that_are_gone(world: World) -> 
     """(10, chaos) Whoever deletes a task of ours may be killed before its features are dropped."""
     project = world.connect(8)
     world.embed_all()
-    world.services.tasks.remove(project.id, [3])
+    world.services.tasks.apply(project.id, [], [Deleted("tasks", (3,), world.clock.now())])
     world.ls.drop(LS_ID, [3])
     sync.reconcile(world.services, project.id, full=True)
     assert sorted(world.features.stored[project.id, 1]) == [1, 2, 4, 5, 6, 7, 8]
