@@ -148,7 +148,7 @@ def test_a_process_is_used_again_and_close_ends_it(pool: Decoders) -> None:
 
 def test_an_image_that_needs_more_memory_than_allowed_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     """(10-B4) The kernel refuses the process memory; the worker has its own."""
-    lower = "import sys; sys.path[:] = {path!r}; from backend.adapters import decoding_process as it; "
+    lower = "import sys; sys.path[:] = {path!r}; from backend.engine.decoding import decoding_process as it; "
     monkeypatch.setattr(decoders, "START", lower + "it.memory_of = lambda pixels: 60_000_000; it.main()")
     pool = Decoders(100_000_000, 20.0)
     with pytest.raises(BadImage, match=r"PNG of 9000 x 8000 px took more memory .* save it smaller"):
