@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
     from tests.harness.postgres import Postgres
     from tests.harness.seaweed import Seaweed
     from tests.harness.valkey import Valkey
+
+
+@pytest.fixture(autouse=True)
+def log_settings() -> Iterator[None]:
+    """Commands called in this process set up the log as their own; the next test finds it as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,9 @@ class HttpAddresses:
         given = said.get("proof")
         if isinstance(given, str):
             return compare_digest(given.encode(), proof(self._secret(), challenge).encode())
-        # Our model class in label-studio-ml, and our older versions, prove nothing.
-        return None if str(said.get("model_class", "")).startswith(TITLE) else False
+        # Our model class in label-studio-ml 2.x and our older versions prove nothing, but tell their class; 1.0.9 does
+        # not even tell that, only a folder of models.
+        return None if str(said.get("model_class", "")).startswith(TITLE) or "model_dir" in said else False
 
     def _ask(self, url: str) -> dict[str, Any] | None:
         """The JSON object behind `url`, or None."""

@@ -27,6 +27,12 @@ from tests.harness.waiting import wait_for
 LIMIT = 4_000_000
 
 
+@pytest.fixture(autouse=True)
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that other tests of this run left alive are not counted."""
+    monkeypatch.setattr(f"{__name__}.OTHERS", frozenset(children()))
+
+
 @pytest.fixture
 def pool() -> Iterator[Decoders]:
     made = Decoders(LIMIT, 1.0)
@@ -50,10 +56,14 @@ def icon(inner: bytes) -> bytes:
     return struct.pack("<HHH4BHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inner), 22) + inner
 
 
+OTHERS: frozenset[int] = frozenset()
+
+
 def children() -> list[int]:
-    """Processes of any of our threads."""
+    """Processes that any of our threads started in this test."""
     tasks = Path("/proc/self/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    alive = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    return [pid for pid in alive if pid not in OTHERS]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM", "ICO"])

@@ -106,6 +106,7 @@ def says(body: bytes, status: int = 200, **headers: str) -> Callable[[BaseHTTPRe
         (b'{"status": "UP", "model_class": "LabelQueue", "proof": "\xc3\xa9"}', 200, False),
         (b'{"status": "UP", "model_class": "LabelQueue"}', 200, None),  # an older version
         (b'{"status": "UP", "model_class": "LabelQueueModel"}', 200, None),  # in label-studio-ml
+        (b'{"status": "UP", "model_dir": "/m", "v2": "false"}', 200, None),  # in label-studio-ml 1.0.9
         (b"<html>", 200, None),
         (b"[" * 9_999, 200, None),
         (b'{"x": "' + b"x" * 100_000, 200, None),
