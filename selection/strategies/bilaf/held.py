@@ -17,16 +17,22 @@ HELD = 5792
 
 
 class Held:
-    """All distances within one class in float32, and what float32 may get wrong.
+    """All distances between the rows of one class, in float32, with a bound on how far each may be off.
 
-    A squared distance errs by at most `unit` (|a| + |b|)^2, lengths about the class mean. With u = 2^-23: twice the
-    product of d terms, d / 4 u in whatever order they are summed (|a| |b| is at most a quarter of that square); the
-    rounded rows (x - mean, half a u a term), one u; the squares, summed in float64, the last three operations and the
-    root, a few. A distance measured as t thus errs by at most e / max(t, sqrt(e)): |s^2 - t^2| = |s - t| (s + t).
-    Which vector stands in for the mean does not matter to this.
+    A comparison that the bound leaves open is decided in float64, so results are those of float64 at the speed of
+    float32.
 
-    features : (m, d) of the class, in any float type. Doubts are settled by float64 differences
-    of these.
+    The bound: a squared distance is off by at most e = `unit` (|a| + |b|)^2, where |a| and |b| are the lengths of the
+    rows about the class mean. With u = 2^-23 it is made of
+
+    - twice the product of d terms: d / 4 u in any order of summing, as |a| |b| is at most a quarter of that square;
+    - the rounded rows (x - mean, half a u a term): one u;
+    - the squares, summed in float64, the last three operations and the root: a few u.
+
+    A distance measured as t is then off by at most e / max(t, sqrt(e)), because |s^2 - t^2| = |s - t| (s + t). Any
+    vector may stand in for the mean.
+
+    features : (m, d) of the class, in any float type. Open comparisons are decided by float64 differences of these.
     room : float32 memory of m^2 values to hold the matrix, so that classes can share it one after the other (new pages
     were measured to cost as much as the arithmetic); its own where None.
     sums : distance of each row to all, (m,). doubts : how far `sums` may be off. Cost m^2 d flops on a CPU; memory

@@ -26,17 +26,25 @@ _NO_BORDER = 0.5  # radius where all rows share one pseudo-label
 @register("probcover", tags={"geometric", "conditions"})
 @dataclass(frozen=True)
 class ProbCover:
-    """The image whose ball of radius delta holds most images outside all balls so far, again and again.
+    """Pick the image with the most images close to it that no earlier pick is close to, and repeat.
 
-    Yehuda et al., "Active learning through a covering lens", NeurIPS 2022, on unit rows. Ties go to the lowest row.
-    Degrees are counted once and lowered for each row when it is covered; pairs within delta are remembered up to 64 n
-    and found again beyond, so a row is looked at twice at most; distances near delta are decided in float64. Where we
-    differ from the published code: rows that cover only themselves come in hash order (by number they come one class
-    after the other in a pool sorted by class); once all is covered the radius shrinks by a fifth and covering starts
-    anew from everything labeled or picked, up to eight times (the code repeats row 0), and what is left comes last, in
-    hash order. The last rows of a pool can be picked, and skipped rows cover too. Given delta it uses no randomness and
-    is prefix-consistent. Cost 4 n^2 d flops a radius at most, near 2 n^2 65 where few directions tell rows apart;
-    memory n d float32 and O(n).
+    "Close" means within a radius delta between unit rows: Yehuda et al., "Active learning through a covering lens",
+    NeurIPS 2022. Ties go to the lowest row. Given delta it uses no randomness and is prefix-consistent.
+
+    How: the number of uncovered neighbours (the degree) of each row is counted once, then lowered when one of them is
+    covered. Pairs within delta are kept up to 64 n and searched for again beyond that, so a row is searched at most
+    twice. Distances near delta are decided in float64.
+
+    Where we differ from the published code:
+
+    - Rows that cover only themselves come in hash order. By number, a pool sorted by class would give one class after
+      the other.
+    - Once everything is covered, the radius shrinks by a fifth and covering starts again from all labeled and picked
+      rows, up to eight times; the rest comes last, in hash order. The published code repeats row 0.
+    - The last rows of a pool can be picked, and skipped rows cover too.
+
+    Cost at most 4 n^2 d flops a radius, near 2 n^2 65 where few directions tell rows apart; memory n d float32 and
+    O(n).
 
     delta : radius on unit rows, 0 to choose it: the largest at which `purity` of 2,048 balls hold one pseudo-label
     only, that is the (1 - purity) quantile of the distance to the nearest row with another pseudo-label, which
