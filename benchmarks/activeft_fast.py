@@ -44,7 +44,7 @@ def table(train: Path, test: Path, seeds: int) -> list[str]:
     held_out, answers, _ = image_features.load(test)
     x = features.astype(np.float32)
     unit = torch.nn.functional.normalize(torch.from_numpy(x), dim=1)
-    pool = selection.Pool(x, np.full(len(x), -1, np.int64))
+    pool = selection.Pool(x, np.full(len(x), selection.UNLABELED, np.int64))
     mean, scale = moments(x)
     fast_form = {"rows_per_step": round(SHARE * len(x)), "iterations": 100, "rate": 3e-3}
     lines = [

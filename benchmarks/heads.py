@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from selection.contract import UNLABELED
 from selection.kernels.graph import SparseGraph, knn_graph
 from selection.proxy.heads.linear import moments
 from selection.proxy.learn import Scaling, learn
@@ -83,7 +84,7 @@ def measure(
     c = int(truth.max()) + 1
     print("| labels | head | wall s | CPU s | accuracy | parts |\n|---|---|---|---|---|---|")
     for m in (m for m in LABELED if m < len(truth)):
-        labels = np.full(len(truth), -1, np.int64)
+        labels = np.full(len(truth), UNLABELED, np.int64)
         labels[:m] = truth[:m]
         for kind in KINDS:
 

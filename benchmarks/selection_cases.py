@@ -30,7 +30,7 @@ class Work:
 
     @property
     def pool(self) -> selection.Pool:
-        return selection.Pool(self.features, np.full(len(self.features), -1, np.int64))
+        return selection.Pool(self.features, np.full(len(self.features), selection.UNLABELED, np.int64))
 
     @property
     def cores(self) -> np.ndarray:

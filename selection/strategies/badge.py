@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.blocks import block_rows, blocks, tensor
 from selection.kernels.clean import require_finite, require_probs
 from selection.registry import register
@@ -49,7 +49,7 @@ class Badge:
         probs = require_probs(pool, type(self).__name__)
         budget = min(budget, len(pool.candidates))
         rows, scores = np.empty(budget, np.int64), np.empty(budget)
-        free = pool.labels == -1
+        free = pool.labels == UNLABELED
         if budget:
             gradients = _Gradients(pool.features, probs, self.device)
             near = gradients.nearest_to(pool.covered)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
 from selection.registry import register
@@ -44,7 +44,7 @@ class KMeans:
         from selection.kernels.kmeans import kmeans
 
         require_finite(pool)
-        covered = pool.labels != -1
+        covered = pool.labels != UNLABELED
         budget = min(budget, len(pool.candidates))
         k = min(len(pool.covered) + budget, self.max_clusters) if budget else 0
         found = kmeans(pool.features, k, rng, iterations=self.iterations, unit=self.normalize, device=self.device)

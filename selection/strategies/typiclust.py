@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.blocks import tensor
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
@@ -61,7 +61,7 @@ class TypiClust:
 
         require_finite(pool)
         budget = min(budget, len(pool.candidates))
-        covered = pool.labels != -1
+        covered = pool.labels != UNLABELED
         k = min(int(covered.sum()) + budget, self.max_clusters) if budget else 0
         found = kmeans(pool.features, k, rng, iterations=self.iterations, unit=self.normalize, device=self.device)
         members = members_of(found.assigned) if budget else []

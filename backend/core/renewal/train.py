@@ -15,6 +15,7 @@ from backend.core.errors import TrainingFailed
 from backend.core.learning.labels import Labels, read_labels
 from backend.core.renewal import pseudo, renew
 from backend.core.services import Services
+from selection.contract import SKIPPED, UNLABELED
 
 log = structlog.get_logger()
 
@@ -111,7 +112,7 @@ def _labels_then(services: Services, current: FeatureSet, table: FeatureTable, l
     """Labels (n,) to train on: those whose task was labeled before the renewal began."""
     later = services.tasks.changed_tasks(current.project, current.created_at)
     kept = labels.trainable.copy()
-    kept[renew.rows_of(table, sorted(later))] = -1
+    kept[renew.rows_of(table, sorted(later))] = UNLABELED
     return kept
 
 
@@ -143,8 +144,8 @@ def _expansion(
 
     drawn = services.tasks.audit(project.id)
     blocked = renew.rows_of(table, sorted(drawn))
-    known = np.where(np.isin(np.arange(len(labels)), rows), labels, np.where(labels >= 0, -2, -1))
-    known[blocked] = -2
+    known = np.where(np.isin(np.arange(len(labels)), rows), labels, np.where(labels >= 0, SKIPPED, UNLABELED))
+    known[blocked] = SKIPPED
     digest = hashlib.blake2b(f"{services.options.seed}:{project.id}".encode(), digest_size=8).digest()
     rng = np.random.default_rng(int.from_bytes(digest, "big"))
     found = expand(table.vectors, known, n_classes, rng)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import BadParameter, IntArray, Notes, Pool, Ranking
+from selection.contract import UNLABELED, BadParameter, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.registry import register
 
@@ -68,7 +68,7 @@ class ActiveFT:
         from selection.strategies.activeft.attraction import UnitRows
 
         require_finite(pool)
-        free = pool.labels == -1
+        free = pool.labels == UNLABELED
         budget = min(budget, int(free.sum()))
         unit = UnitRows(
             pool.features,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.blocks import blocks
 from selection.kernels.clean import require_finite
 from selection.kernels.hashing import hash_rows
@@ -110,7 +110,7 @@ def _distance_to_others(balls: Balls, centers: IntArray, groups: IntArray) -> Fl
 
 def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
     """(rows, newly covered rows of each, radius in force or 0 where there was none)."""
-    free = pool.labels == -1
+    free = pool.labels == UNLABELED
     rows: list[int] = []
     gains: list[int] = []
     radii: list[float] = []
