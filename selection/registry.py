@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from selection.contract import BadParameter, Selector, UnknownSelector
+from selection.parameters import ranges
 
 GROUP = "labelqueue.selectors"
 T = TypeVar("T", bound=type)
@@ -136,7 +137,10 @@ def create_for(name: str, device: str) -> Selector:
 
 
 def schema(name: str) -> dict[str, dict[str, Any]]:
-    """The parameters of `name`: for each its type and default, ready for JSON."""
+    """The parameters of `name`, ready for JSON: type and default of each; of a number also its range and the reason.
+
+    "minimum", "maximum" and "reason" are there if the type says them (see `selection.parameters`).
+    """
     found = entry(name)
     hints = typing.get_type_hints(found.cls)
     out: dict[str, dict[str, Any]] = {}
@@ -149,4 +153,6 @@ def schema(name: str) -> dict[str, dict[str, Any]]:
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         out[field.name] = {"type": shown, "default": default}
+        if (limits := ranges(found.cls).get(field.name)) is not None:
+            out[field.name] |= {"minimum": limits.low, "maximum": limits.high, "reason": limits.why}
     return out

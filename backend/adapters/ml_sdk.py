@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from backend.core.domain import ls_id_of
 from backend.core.errors import UnknownProject
 from backend.core.project.register import register
 from backend.core.queue.predict import predict
@@ -104,8 +105,9 @@ def _key(services: Services, project: str) -> str:
     asked = _setup_request()
     if asked and str(asked["project"]).split(".", 1)[0] == project:
         return str(asked["project"])
+    number = None if "." in project else ls_id_of(project)
     try:
-        return services.projects.by_ls_id(int(project)).key if project.isdigit() else project
+        return project if number is None else services.projects.by_ls_id(number).key
     except UnknownProject:
         return project
 

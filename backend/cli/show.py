@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,14 +94,19 @@ def _guess(item: QueueItem) -> str:
     return f"{item.guess.choice} {item.guess.confidence:.0%}" if item.guess else ""
 
 
-def strategies(as_json: base.AsJson = False) -> None:
+def strategies(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A strategy whose parameters are shown with their ranges.")
+    ] = None,
+    as_json: base.AsJson = False,
+) -> None:
     """List the strategies with what each needs and takes.
 
-    Example: labelqueue strategies; one is chosen by: labelqueue strategy 3 typiclust
+    Example: labelqueue strategies typiclust; one is chosen by: labelqueue strategy 3 typiclust
     """
     from backend.core.project.catalog import catalog
 
-    cards = catalog()
+    cards = catalog(name)
     if as_json:
         base.print_json([card.to_json() for card in cards])
         return
@@ -114,6 +120,16 @@ def strategies(as_json: base.AsJson = False) -> None:
         for card in cards
     ]
     base.console().print(base.table(("Name", "What it does", "Needs", "Parameters"), rows))
+    if name is not None:
+        fields = [(key, str(field["default"]), *_range(field)) for key, field in cards[0].params.items()]
+        base.console().print(base.table(("Parameter", "Default", "From", "To", "Why no further"), fields))
+
+
+def _range(field: Mapping[str, Any]) -> tuple[str, str, str]:
+    """From, to and why, of a parameter that is a number."""
+    if "maximum" not in field:
+        return "", "", ""
+    return str(field["minimum"]), str(field["maximum"]), field["reason"]
 
 
 def doctor(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +95,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in _names(text))
     except ValueError as error:
-        raise BadSetting(f"{option} takes whole numbers with commas, as 10,50,100, not {text!r}") from error
+        raise BadSetting(f"{option} takes whole numbers with commas, as 10,50,100, not {text[:60]!r}") from error
 
 
 def _heads(text: str) -> Any:
@@ -118,10 +120,10 @@ class _Opened:
 
 
 def _open(where: str) -> _Opened:
-    if Path(where).is_dir():
+    if os.path.isdir(where):
         return _from_folder(Path(where))
-    if not where.isdigit():
-        raise BadSetting(f"{where} is neither a folder nor a project's number; projects: labelqueue status")
+    if not re.fullmatch(r"[0-9]{1,10}", where):
+        raise BadSetting(f"{where[:60]} is neither a folder nor a project's number; projects: labelqueue status")
     return _from_project(int(where))
 
 

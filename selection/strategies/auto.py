@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from selection import parameters
 from selection.contract import BadParameter, Pool, Ranking, Selector, Sorts
+from selection.parameters import Whole
 from selection.registry import create_for, register
 
 
@@ -28,15 +30,15 @@ class Auto:
 
     cold: str = "graphcover"
     warm: str = "margin"
-    labels_per_class: int = 20
+    labels_per_class: Annotated[int, Whole(1, 1_000_000, "more than the rows of a pool of a million")] = 20
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        parameters.check(self)
         parameters.selector_name("cold", self.cold)
         parameters.selector_name("warm", self.warm)
         if "auto" in (self.cold, self.warm):
             raise BadParameter('cold and warm must be other selectors than "auto"')
-        parameters.whole("labels_per_class", self.labels_per_class, 1)
         parameters.device(self.device)
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:

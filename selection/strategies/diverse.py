@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from selection.contract import BadParameter, FloatArray, IntArray, Notes, Pool, 
 from selection.kernels.blocks import blocks, tensor
 from selection.kernels.clean import require_finite, require_probs
 from selection.kernels.distances import pairwise, squared_to
+from selection.parameters import Number, Whole
 from selection.registry import create_for, entry, register
 
 _SAMPLE = 512  # rows whose nearest neighbour is measured
@@ -36,16 +38,15 @@ class Diverse:
     """
 
     score: str = "margin"
-    percentile: float = 5.0
-    reach: int = 4
+    percentile: Annotated[float, Number(0, 100, "it is in percent")] = 5.0
+    reach: Annotated[int, Whole(1, 1_000_000, "one pick already asks for all rows of a pool of a million")] = 4
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        parameters.check(self)
         parameters.selector_name("score", self.score)
         if self.score == "diverse":
             raise BadParameter('score must be another selector than "diverse"')
-        parameters.number("percentile", self.percentile, 0, 100)
-        parameters.whole("reach", self.reach, 1)
         parameters.device(self.device)
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:

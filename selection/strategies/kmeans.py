@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from selection import parameters
 from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
+from selection.parameters import Whole
 from selection.registry import register
 
 
@@ -28,14 +30,13 @@ class KMeans:
     normalize : cluster unit rows. device : torch device.
     """
 
-    max_clusters: int = 4096
-    iterations: int = 3
+    max_clusters: Annotated[int, Whole(1, 1_000_000, "more than the rows of a pool of a million")] = 4096
+    iterations: Annotated[int, Whole(0, 1000, "Lloyd's passes move next to nothing after a few hundred")] = 3
     normalize: bool = False
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        parameters.whole("max_clusters", self.max_clusters, 1)
-        parameters.whole("iterations", self.iterations, 0)
+        parameters.check(self)
         parameters.flag("normalize", self.normalize)
         parameters.device(self.device)
 

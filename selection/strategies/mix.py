@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 
@@ -10,7 +11,10 @@ from selection import parameters
 from selection.contract import BadParameter, MissingProbabilities, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.scores import descending
+from selection.parameters import Whole
 from selection.registry import create_for, entry, register
+
+STRONGEST = 1_000_000  # strengths count by their ratio: beside such a one a part of strength 1 has no say
 
 
 @register("mix", tags={"conditions"}, refers={"parts"})
@@ -24,23 +28,25 @@ class Mix:
     lowest row. Parts that choose greedily do so on their own: they do not see what the others took.
     Cost that of all parts for m rows, + m log m.
 
-    parts : names of selectors with their strengths, above 0. reach : rows asked of each part for each pick. device :
-    passed on.
+    parts : names of selectors with their strengths, from 1e-6 to 1e6. reach : rows asked of each part for each pick.
+    device : passed on.
     """
 
     parts: dict[str, float] = field(default_factory=lambda: {"typiclust": 1.0, "coreset": 0.5})
-    reach: int = 4
+    reach: Annotated[int, Whole(1, 1_000_000, "one pick already asks for all rows of a pool of a million")] = 4
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        parameters.check(self)
         if not isinstance(self.parts, dict) or not self.parts:
-            raise BadParameter(f'parts must name selectors with strengths, like {{"margin": 1}}, got {self.parts!r}')
+            raise BadParameter(
+                f'parts must name selectors with strengths, like {{"margin": 1}}, got {str(self.parts)[:60]}'
+            )
         for name, strength in self.parts.items():
             parameters.selector_name("parts", name)
-            parameters.number(f"parts: strength of {name}", strength, 1e-6)
+            parameters.number(f"parts: strength of {name}", strength, 1e-6, STRONGEST)
         if "mix" in self.parts:
             raise BadParameter('parts must be other selectors than "mix"')
-        parameters.whole("reach", self.reach, 1)
         parameters.device(self.device)
 
     def __hash__(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ran
 from selection.kernels.blocks import tensor
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
+from selection.parameters import Whole
 from selection.registry import register
 
 if TYPE_CHECKING:
@@ -38,20 +39,18 @@ class TypiClust:
     over a sample. normalize : use unit rows. device : torch device.
     """
 
-    max_clusters: int = 500
-    neighbors: int = 20
-    smallest: int = 5
-    references: int = 4096
-    iterations: int = 1
+    max_clusters: Annotated[int, Whole(1, 1_000_000, "more than the rows of a pool of a million")] = 500
+    neighbors: Annotated[int, Whole(1, 10_000, "typicality among so many rows is that of the whole group")] = 20
+    smallest: Annotated[int, Whole(0, 1_000_000, "more than the rows of a pool of a million")] = 5
+    references: Annotated[
+        int, Whole(2, 100_000, "the mean of a few thousand distances is exact enough, and each costs a product")
+    ] = 4096
+    iterations: Annotated[int, Whole(0, 1000, "Lloyd's passes move next to nothing after a few hundred")] = 1
     normalize: bool = True
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        parameters.whole("max_clusters", self.max_clusters, 1)
-        parameters.whole("neighbors", self.neighbors, 1)
-        parameters.whole("smallest", self.smallest, 0)
-        parameters.whole("references", self.references, 2)
-        parameters.whole("iterations", self.iterations, 0)
+        parameters.check(self)
         parameters.flag("normalize", self.normalize)
         parameters.device(self.device)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from backend.adapters.images.source import ImageSource
 
@@ -48,9 +49,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, PICTURE, length=1000)
         if path == "/data/upload/1/huge.png":
             return self.answer(200, b"", length=10**12)
+        if path.startswith("/data/upload/1/length?"):
+            return self.answer(200, PICTURE, length=unquote(path.split("?", 1)[1], "latin-1"))
+        if path.startswith("/data/upload/1/lead?"):
+            return self.answer(302, location="/a.png", length=unquote(path.split("?", 1)[1], "latin-1"))
         return self.answer(200, PICTURE)
 
-    def answer(self, status: int, body: bytes = b"", location: str = "", length: int | None = None) -> None:
+    def answer(self, status: int, body: bytes = b"", location: str = "", length: int | str | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         if location:

@@ -27,7 +27,7 @@ class LowestRows:
     step: int = 1
 
     def __post_init__(self):
-        selection.parameters.whole("step", self.step, 1)
+        selection.parameters.whole("step", self.step, 1, 1000)
 
     def select(self, pool, budget, rng):
         rows = pool.candidates[:: self.step][:budget]

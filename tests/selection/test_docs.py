@@ -13,7 +13,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def rows():
     """name -> cells of its row in docs/selectors.md."""
-    lines = (DOCS / "selectors.md").read_text().splitlines()
+    text, _, _ = (DOCS / "selectors.md").read_text().partition("\n## How far a number may go")
+    lines = text.splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     return {row[0].strip("`"): row for row in cells}
 
@@ -26,6 +27,18 @@ def test_every_selector_has_a_full_row(name):
     assert ("probs" in row[1]) or "probs" not in registry.entry(name).needs
     if "prefix" in registry.entry(name).tags:
         assert row[4] == "yes"
+
+
+def test_the_ranges_in_the_docs_are_those_of_the_schema():
+    text = (DOCS / "selectors.md").read_text()
+    for name in selection.names():
+        for key, said in selection.schema(name).items():
+            if "maximum" in said:
+                ends = f"{said['default']} | {said['minimum']} | {said['maximum']} | {said['reason']}"
+                assert text.count(f"| `{name}` | `{key}` | {ends} |\n") == 1
+    assert len(re.findall(r"^\| `\w+` \| `\w+` \| ", text, re.M)) == sum(
+        "maximum" in said for name in selection.names() for said in selection.schema(name).values()
+    )
 
 
 def test_no_row_is_of_a_selector_that_is_gone():

@@ -18,8 +18,14 @@ def test_unknown_names_and_parameters_are_answered_with_the_known_ones():
         selection.create("typiclust", neighbours=3)
 
 
-def test_schema_gives_types_and_defaults():
-    assert selection.schema("auto")["labels_per_class"] == {"type": "int", "default": 20}
+def test_schema_gives_types_defaults_and_ranges():
+    assert selection.schema("auto")["labels_per_class"] == {
+        "type": "int",
+        "default": 20,
+        "minimum": 1,
+        "maximum": 1_000_000,
+        "reason": "more than the rows of a pool of a million",
+    }
 
 
 def test_names_and_schemas_load_no_torch():

@@ -7,6 +7,7 @@ or Label Studio itself leads to them; every other redirect is judged like a new 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +158,7 @@ class ImageSource:
                 if response.status not in REDIRECTS:
                     return self._body(response, hop)
                 target = urljoin(url, response.headers.get("Location", ""))
-                response.drain_conn() if int(response.headers.get("Content-Length", 0)) < 65536 else response.close()
+                response.drain_conn() if _length(response) < 65536 else response.close()
                 led = url if hop.resolves and response.status == SEE_OTHER else ""
                 url = target if led else self._routes.own(target)
             except (HTTPError, OSError) as error:
@@ -238,9 +239,8 @@ class ImageSource:
             words = self._no(response, hop)
             response.close()
             raise BadImage(words or f"HTTP {response.status} from {who} for {short(urlsplit(hop.url).path)}")
-        length = response.headers.get("Content-Length", "")
         try:
-            self._check_size(int(length) if length.isdigit() else 0)
+            self._check_size(_length(response))
             data = bytearray()
             for chunk in response.stream(1 << 16, decode_content=False):
                 data += chunk
@@ -266,6 +266,12 @@ class ImageSource:
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
             raise BadImage(f"larger than the limit of {self.max_bytes / MIB:.3g} MiB; raise MAX_IMAGE_MB to allow it")
+
+
+def _length(response: Any) -> int:
+    """Bytes that a body is said to have, 0 for none or nonsense."""
+    said = response.headers.get("Content-Length", "")
+    return int(said) if re.fullmatch("[0-9]{1,15}", said) else 0
 
 
 def _reason(error: Exception, timeout: float) -> str:

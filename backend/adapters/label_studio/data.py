@@ -17,6 +17,7 @@ KEY = r"[\w{}]+"  # a key may hold braces: ${image} reads the key "{image}"
 PATH = re.compile(rf"\$({KEY}(?:\.{KEY}|\[{KEY}\])*)", re.ASCII)  # those of them that are one
 MOST_KEYS, LONGEST = 10, 60  # of what is named in a reason
 MISSING = object()
+_PLACE = re.compile(r"0|[1-9][0-9]{0,8}")  # in a list, as lodash writes it: "01" is no place
 
 
 class NoImage(Exception):
@@ -109,7 +110,7 @@ def _get(data: Mapping[str, Any], path: str) -> Any:
         step = MISSING
         if isinstance(found, Mapping):
             step = found.get(key, MISSING)
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+        elif isinstance(found, list) and _PLACE.fullmatch(key) and int(key) < len(found):
             step = found[int(key)]
         if step is MISSING:
             raise NoImage(f"task data has no {path}: {_here(found, walked)}")

@@ -10,7 +10,6 @@ import os
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from json import JSONDecodeError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,7 +95,7 @@ class TokenAuth(httpx.Auth):
 
         try:
             return str(self._tokens.api_key)
-        except (httpx.TransportError, JSONDecodeError) as error:
+        except (httpx.TransportError, ValueError, RecursionError) as error:
             raise LabelStudioDown(
                 f"Label Studio at {self._shown} does not exchange the personal access token ({error});"
                 f" {tls_trouble(error) or START}"
@@ -169,7 +168,7 @@ class Api:
             return None
         try:
             return answer.json()
-        except (JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, long numbers, deep nesting
             raise LabelStudioRefused(
                 answer.status_code,
                 f"{self._shown}{path} answers, but not as Label Studio does; correct LABEL_STUDIO_URL",
@@ -197,7 +196,7 @@ def _words(answer: httpx.Response) -> str:
         return f"moved to {answer.headers.get('location', '?')}"
     try:
         said = answer.json()
-    except (JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return answer.reason_phrase
     if not isinstance(said, dict):
         return str(said)[:500]

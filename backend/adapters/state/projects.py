@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, secrets
 from backend.adapters.state.values import as_written, clean
-from backend.core.domain import LabelConfig, Project, Strategy, is_another
+from backend.core.domain import LARGEST_ID, LabelConfig, Project, Strategy, is_another
 from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 
 SETTABLE = (
@@ -98,6 +98,8 @@ class SqlProjects:
 
     def by_ls_id(self, ls_id: int) -> Project:
         """Raises `UnknownProject`."""
+        if not 0 <= ls_id <= LARGEST_ID:  # databases hold no other, and say so in an error of theirs
+            raise UnknownProject(ls_id)
         with self._db.read() as connection:
             return _one(connection, ls_id, projects.c.ls_id == ls_id)
 

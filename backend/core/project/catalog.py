@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import selection
+from backend.core.errors import BadSetting
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyCard:
-    """A selector for people; `params` holds type and default of each parameter."""
+    """A selector for people; `params` holds what `selection.schema` tells of each parameter."""
 
     name: str
     summary: str
@@ -22,10 +23,13 @@ class StrategyCard:
         return asdict(self)
 
 
-def catalog() -> list[StrategyCard]:
-    """All registered strategies by name; imports no torch."""
+def catalog(only: str | None = None) -> list[StrategyCard]:
+    """All registered strategies by name, or the one; imports no torch. Raises `BadSetting` for an unknown one."""
+    known = selection.names()
+    if only is not None and only not in known:
+        raise BadSetting(f"no strategy named {only[:60]!r}; known: {', '.join(known)}")
     cards = []
-    for name in selection.names():
+    for name in known if only is None else [only]:
         entry = selection.entry(name)
         cards.append(
             StrategyCard(

@@ -6,11 +6,13 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from backend.core.errors import UserError
 
 DEEPEST = 100  # levels of lists and objects; label configs, tasks and regions of Label Studio have about ten
+LONGEST_INT = 300  # digits; a float holds 308, and Python reads no more than 4,300
 _NESTING = (list, dict)
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair: two of them make a character, one alone none
 
@@ -23,11 +25,12 @@ def parse(text: str | bytes, what: str) -> Any:
     """The value of a JSON text; `what` names it in errors ("the body").
 
     Stricter than Python's reader: no NaN or Infinity (1e999 included), no key twice in an object, no half of a
-    surrogate pair, UTF-8 only, at most `DEEPEST` levels. Raises `BadJson`. Cost: about twice Python's reader.
+    surrogate pair, UTF-8 only, at most `DEEPEST` levels, whole numbers of at most `LONGEST_INT` digits. Raises
+    `BadJson`. Cost: about twice Python's reader.
     """
     try:
         given = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(given, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+        value = json.loads(given, **_HOOKS)
         if _HALF.search(given):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -75,8 +78,22 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
+def _int(text: str) -> int:
+    if len(text) > LONGEST_INT:
+        raise ValueError(f"{text[:40]}... is too large")
+    return int(text)
+
+
 def _float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is too large")
+        raise ValueError(f"{text[:40]}{'...' * (len(text) > 40)} is too large")
     return number
+
+
+_HOOKS: Mapping[str, Any] = {
+    "object_pairs_hook": _object,
+    "parse_constant": _constant,
+    "parse_float": _float,
+    "parse_int": _int,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from selection import parameters
 from selection.contract import UNLABELED, BadParameter, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
+from selection.parameters import Number, Whole
 from selection.registry import register
 
 if TYPE_CHECKING:
@@ -42,22 +43,19 @@ class ActiveFT:
     device : torch device.
     """
 
-    iterations: int = 300
-    rate: float = 1e-3
-    temperature: float = 0.07
-    balance: float = 1.0
-    batch: int = 250
-    rows_per_step: int = 0
+    iterations: Annotated[
+        int, Whole(0, 10_000, "the loss of Adam is flat after a few hundred steps, and each costs a pass over the pool")
+    ] = 300
+    rate: Annotated[float, Number(1e-12, 10, "a step is then longer than the unit rows that it moves")] = 1e-3
+    temperature: Annotated[float, Number(1e-4, 1000, "all rows pull alike long before")] = 0.07
+    balance: Annotated[float, Number(1e-12, 1_000_000, "nothing is left of the other part of the loss")] = 1.0
+    batch: Annotated[int, Whole(1, 1_000_000, "more than the rows of a pool of a million")] = 250
+    rows_per_step: Annotated[int, Whole(0, 1_000_000, "a step on so many rows gains nothing over all of them (0)")] = 0
     precision: str = "float32"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        parameters.whole("iterations", self.iterations, 0)
-        parameters.number("rate", self.rate, 1e-12)
-        parameters.number("temperature", self.temperature, 1e-4)
-        parameters.number("balance", self.balance, 1e-12)
-        parameters.whole("batch", self.batch, 1)
-        parameters.whole("rows_per_step", self.rows_per_step, 0)
+        parameters.check(self)
         parameters.one_of("precision", self.precision, ("float32", "float64", "bfloat16"))
         parameters.device(self.device)
         if self.precision == "bfloat16" and not self.rows_per_step:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 _BY_PRODUCT = "use_mm_for_euclid_dist"
+_FARTHEST = 1e100  # that a rival is pushed away: more would overflow after some hundred picks
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +224,9 @@ def pick_border(
         out.append(core)
         scores.append(0.0)
         take(core, False)
+    most = np.log(_FARTHEST) / max(np.log(penalty), 1e-9)
     while len(out) < quota and alive.any():
-        best, score = land.lowest(alive, penalty ** times[land.opponent])
+        best, score = land.lowest(alive, penalty ** np.minimum(times[land.opponent], most))
         out.append(int(land.retained[best]))
         scores.append(score)
         take(out[-1], True)

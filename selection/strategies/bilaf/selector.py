@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from selection import parameters
 from selection.contract import UNLABELED, BadParameter, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.quotas import fit_quotas
+from selection.parameters import Number, Whole
 from selection.registry import create_for, entry, register
 from selection.strategies.bilaf.boundary import (
     Borders,
@@ -52,23 +54,19 @@ class BiLAF:
     """
 
     core: str = "activeft"
-    cores: int = 50
-    inner: float = 0.1
-    removed: float = 0.1
-    neighbors: int = 10
-    penalty: float = 1.1
+    cores: Annotated[int, Whole(1, 100_000, "each core is a class, and no pool has so many")] = 50
+    inner: Annotated[float, Number(1e-6, 1, "it is a share")] = 0.1
+    removed: Annotated[float, Number(0, 0.99, "it is a share, and something must be left")] = 0.1
+    neighbors: Annotated[int, Whole(1, 10_000, "density among so many rows is that of the whole class")] = 10
+    penalty: Annotated[float, Number(1, 100, "a class that was picked once is then never a rival again")] = 1.1
     compat: str = "corrected"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        parameters.check(self)
         parameters.selector_name("core", self.core)
         if self.core == "bilaf":
             raise BadParameter('core must be another selector than "bilaf"')
-        parameters.whole("cores", self.cores, 1)
-        parameters.number("inner", self.inner, 1e-6, 1)
-        parameters.number("removed", self.removed, 0, 0.99)
-        parameters.whole("neighbors", self.neighbors, 1)
-        parameters.number("penalty", self.penalty, 1)
         parameters.one_of("compat", self.compat, ("corrected", "official"))
         parameters.device(self.device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from selection import parameters
 from selection.contract import UNLABELED, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
+from selection.parameters import Number, Whole
 from selection.registry import register
 
 
@@ -39,19 +41,19 @@ class GraphCover:
     device : torch device that seeks the neighbours; the walk runs on the CPU.
     """
 
-    neighbors: int = 15
-    dims: int = 128
-    alpha: float = 0.9
-    steps: int = 8
-    keep: int = 64
+    neighbors: Annotated[
+        int, Whole(1, 1000, "each row keeps so many entries of 12 bytes, and the graph is blurred long before")
+    ] = 15
+    dims: Annotated[int, Whole(1, 100_000, "more than any backbone gives")] = 128
+    alpha: Annotated[float, Number(0, 0.999, "at 1 the walk would never end")] = 0.9
+    steps: Annotated[
+        int, Whole(1, 1000, "the walk has ended: at the default alpha nothing is left after a hundred steps")
+    ] = 8
+    keep: Annotated[int, Whole(1, 1000, "each row keeps so many entries of 12 bytes")] = 64
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        parameters.whole("neighbors", self.neighbors, 1)
-        parameters.whole("dims", self.dims, 1)
-        parameters.number("alpha", self.alpha, 0, 0.999)
-        parameters.whole("steps", self.steps, 1)
-        parameters.whole("keep", self.keep, 1)
+        parameters.check(self)
         parameters.device(self.device)
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ran
 from selection.kernels.blocks import blocks
 from selection.kernels.clean import require_finite
 from selection.kernels.hashing import hash_rows
+from selection.parameters import Number, Whole
 from selection.registry import register
 from selection.strategies.probcover.balls import Balls
 
@@ -51,15 +53,13 @@ class ProbCover:
     k-means gives (`clusters` of them, 0 for as many as classes seen, ten if fewer than two). device : torch device.
     """
 
-    delta: float = 0.0
-    purity: float = 0.95
-    clusters: int = 0
+    delta: Annotated[float, Number(0, 2, "two unit rows are at most 2 apart")] = 0.0
+    purity: Annotated[float, Number(0, 1, "it is a share")] = 0.95
+    clusters: Annotated[int, Whole(0, 100_000, "each is a pseudo-class, and no pool has so many")] = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        parameters.number("delta", self.delta, 0, 2)
-        parameters.number("purity", self.purity, 0, 1)
-        parameters.whole("clusters", self.clusters, 0)
+        parameters.check(self)
         parameters.device(self.device)
 
     def select(self, pool: Pool, budget: int, rng: np.random.Generator) -> Ranking:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from typer.testing import CliRunner
@@ -141,6 +142,10 @@ def test_doctor_ends_with_1_when_something_fails(world, run, monkeypatch):
 def test_strategies_and_config_are_listed_without_secrets(world, run):
     assert {"margin", "random"} <= {card["name"] for card in json.loads(run("strategies", "--json")[1])}
     assert "margin" in run("strategies")[1]
+    (line,) = [line for line in run("strategies", "kmeans")[1].splitlines() if line.split()[:1] == ["iterations"]]
+    assert line.split(maxsplit=4) == ["iterations", "3", "0", "1000", ANY] and "a few hundred" in line
+    code, _, err = run("strategies", "kmean")
+    assert code == 2 and "no strategy named 'kmean'; known: activeft" in err
     shown = run("config")[1]
     assert "LABEL_STUDIO_API_KEY=***" in shown and "tok-secret" not in shown + run("config", "--json")[1]
 

@@ -166,6 +166,13 @@ def test_a_bad_answer_becomes_a_reason_and_the_next_image_is_fine(studio: Server
     assert images.fetch("/data/upload/1/good.png", 1) == PICTURE
 
 
+@pytest.mark.parametrize("length", ["%B2", "x", "-5", "1e3", "", "9" * 5000])
+@pytest.mark.parametrize("path", ["length", "lead"])
+def test_a_length_that_is_no_number_is_as_none(studio: Server, path: str, length: str) -> None:
+    """Superscript two is a digit to Python's `isdigit`, and no number to its `int`."""
+    assert source(studio).fetch(f"/data/upload/1/{path}?{length}", 1) == PICTURE
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

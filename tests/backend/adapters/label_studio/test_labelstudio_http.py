@@ -98,8 +98,9 @@ def test_a_redirect_is_not_followed_and_says_which_address_to_set(server: Script
     assert len(server.asked) == 1
 
 
-def test_a_page_that_is_no_json_is_not_label_studio(server: Scripted, api: Api) -> None:
-    server.answers = [(200, {}, "<html>It works!</html>")]
+@pytest.mark.parametrize("text", ["<html>It works!</html>", "9" * 5000, "[" * 90_000], ids=["html", "long", "deep"])
+def test_a_page_that_is_no_json_is_not_label_studio(server: Scripted, api: Api, text: str) -> None:
+    server.answers = [(200, {}, text)]
     with pytest.raises(LabelStudioRefused, match="not as Label Studio does"):
         api.get("/api/version")
 

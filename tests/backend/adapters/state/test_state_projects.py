@@ -127,12 +127,14 @@ def test_unknown_projects_and_settings_are_refused(state, project):
     for call in (
         lambda: state.projects.get(99),
         lambda: state.projects.by_ls_id(99),
+        lambda: state.projects.by_ls_id(2**31),  # PostgreSQL has an error of its own for these
+        lambda: state.projects.by_ls_id(10**30),
         lambda: state.projects.update(99, batch_size=1),
         lambda: state.projects.edit(99, lambda _: {}),
         lambda: state.tasks.upsert(99, [(1, "a")]),
         lambda: state.tasks.apply(99, []),
     ):
-        with pytest.raises(UnknownProject, match="project 99 is not connected"):
+        with pytest.raises(UnknownProject, match=r"project \d+ is not connected"):
             call()
     with pytest.raises(BadSetting, match="no setting colour; known: strategy"):
         state.projects.update(project.id, colour="red")

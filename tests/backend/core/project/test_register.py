@@ -67,9 +67,10 @@ def test_bad_extra_params_of_an_unknown_project_are_told_and_nothing_waits(world
         register(world.services, KEY, LABEL_CONFIG, '{"strategy": "margn"}')
     with pytest.raises(BadSetting, match="names no selector 'part'"):
         register(world.services, KEY, LABEL_CONFIG, {"strategy": "mix", "params": {"parts": {"part": 1.0}}})
-    long = dict.fromkeys(("iterations", "neighbors", "max_clusters"), 10**4000)
+    with pytest.raises(BadSetting, match=r"iterations must be a whole number from 0 to 1,000, got one of about 4,001"):
+        register(world.services, KEY, LABEL_CONFIG, {"strategy": "typiclust", "params": {"iterations": 10**4000}})
     with pytest.raises(BadSetting, match="more than 10000 characters"):
-        register(world.services, KEY, LABEL_CONFIG, {"strategy": "typiclust", "params": long})
+        register(world.services, KEY, LABEL_CONFIG, {"learn_from": "\U0001f600" * 1000})  # each is \\ud83d\\ude00
     assert world.jobs.callers() == [] and world.services.projects.all() == []
 
 

@@ -215,6 +215,9 @@ def test_what_cannot_be_simulated_is_said_in_one_line(run, folder):
         ((folder, "--strategies", "nix"), "no selector named 'nix'"),
         ((folder, "--head", "nix"), "no head nix"),
         ((folder, "--budgets", "1,x"), "whole numbers"),
+        ((folder, "--budgets", "9" * 5000), "whole numbers"),
+        (("\u00b2",), "neither a folder nor"),
+        (("9" * 5000,), "neither a folder nor"),
         (("no-such-folder",), "neither a folder nor"),
     ):
         code, _, err = run(*options)

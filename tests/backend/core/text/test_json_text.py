@@ -33,7 +33,8 @@ def test_what_json_can_hold_is_read_as_it_is(value, ascii_only):
         ("[" * 90_000 + "]" * 90_000, "nested too deeply"),
         ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), f"at most {DEEPEST} levels"),
         ('{"a":' * (DEEPEST + 1) + "1" + "}" * (DEEPEST + 1), f"at most {DEEPEST} levels"),
-        ("9" * 5_001, "is no JSON"),
+        ("9" * 5_001, f"{'9' * 40}... is too large"),
+        ('{"a": [-' + "9" * 301 + "]}", "is too large"),
         ("NaN", "NaN is no number"),
         ("[-Infinity]", "-Infinity is no number"),
         ("1e999", "1e999 is too large"),
@@ -56,6 +57,7 @@ def test_what_is_no_json_is_refused_with_the_reason(text, told):
 
 def test_the_deepest_text_and_a_true_pair_of_surrogates_are_taken():
     assert json.dumps(parse("[" * DEEPEST + "]" * DEEPEST, "x")).count("[") == DEEPEST
+    assert parse("-" + "9" * 299, "x") == 1 - 10**299
     assert parse('"\\ud83d\\ude00 \\u0000"', "x") == "😀 \0"
 
 
