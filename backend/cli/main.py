@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from backend import __version__
-from backend.cli import base, export, features, projects, run, show, simulate, tune
+from backend.cli import base, export, features, projects, replay, run, show, simulate, tune
 from backend.core.errors import LabelQueueError, UserError
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Projects": (projects.connect, projects.disconnect, projects.strategy, tune.set, projects.learn, projects.sync),
     "Learning": (features.features, features.curve),
     "Look": (show.status, show.queue, projects.tasks, show.strategies, show.doctor, run.config),
-    "Try out and take away": (simulate.simulate, export.export, export.predict),
+    "Try out and take away": (simulate.simulate, replay.replay, export.export, export.predict),
 }
 for theme, commands in COMMANDS.items():
     for command in commands:

@@ -21,10 +21,14 @@ NEW_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """task_ids (m,) ascending: the rows that the graph was built of; scaling: mean and deviation of the pool (d,)."""
+    """task_ids (m,) ascending: the rows that the graph was built of; scaling: mean and deviation of the pool (d,).
+
+    digest : of the vectors of then.
+    """
 
     version: int
     task_ids: NDArray[np.int64]
+    digest: str
     graph: SparseGraph | None
     scaling: tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -39,7 +43,7 @@ class Pools:
         """Build what the first labels will need, while nobody waits for it."""
         pool = self.kept.get(project)
         if pool is None or pool.version != version or len(pool.task_ids) != len(table.task_ids):
-            self.kept[project] = _prepare(version, table)
+            self.kept[project] = prepare(version, table)
 
     def learn(
         self,
@@ -58,7 +62,7 @@ class Pools:
         """
         pool = self.kept.get(project)
         if pool is None or pool.version != version or not _serves(pool, table, labels):
-            pool = self.kept[project] = _prepare(version, table)
+            pool = self.kept[project] = prepare(version, table)
         known = np.isin(table.task_ids, pool.task_ids, assume_unique=True)
         features, kept = (table.vectors, labels) if known.all() else (table.vectors[known], labels[known])
         learned = learn(features, kept, n_classes, kind=kind, graph=pool.graph, seed=seed, scaling=pool.scaling)
@@ -71,18 +75,21 @@ class Pools:
 
 
 def _serves(pool: Prepared, table: FeatureTable, labels: NDArray[np.int64]) -> bool:
-    """Whether the graph still fits: nothing of it is gone, little is new, and nothing new is labeled."""
+    """Whether the graph still fits: nothing of it is gone or changed, little is new, and nothing new is labeled."""
     new = ~np.isin(table.task_ids, pool.task_ids, assume_unique=True)
     gone = len(table.task_ids) - int(new.sum()) < len(pool.task_ids)
-    return not gone and int(new.sum()) <= NEW_SHARE * len(pool.task_ids) and not np.any(labels[new] >= 0)
+    if gone or int(new.sum()) > NEW_SHARE * len(pool.task_ids) or np.any(labels[new] >= 0):
+        return False
+    return table.only(~new).digest == pool.digest
 
 
-def _prepare(version: int, table: FeatureTable) -> Prepared:
+def prepare(version: int, table: FeatureTable) -> Prepared:
+    """Cost: the graph, n^2 dims, up to `MOST_ROWS` rows; one pass."""
     from selection.kernels.graph import knn_graph
     from selection.proxy.heads.linear import moments
 
     graph = knn_graph(table.vectors) if len(table.task_ids) <= MOST_ROWS else None
-    return Prepared(version, table.task_ids, graph, moments(table.vectors))
+    return Prepared(version, table.task_ids, table.digest, graph, moments(table.vectors))
 
 
 def _attached(pool: Prepared, learned: Learned, features: NDArray[np.float16]) -> NDArray[np.float32]:

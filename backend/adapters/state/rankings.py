@@ -1,4 +1,4 @@
-"""Heads and rankings. Manifests are kept for ever, picks only as long as they may be used."""
+"""Heads and rankings. Their records are kept for ever; picks, and what they were made of, only while of use."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Row, Table, delete, insert, select, update
 
+from backend.adapters.state import packing
 from backend.adapters.state.publications import SqlPublications, UnknownRanking
-from backend.adapters.state.tables import heads, publications, rankings
+from backend.adapters.state.tables import heads, publications, ranking_inputs, rankings
 from backend.adapters.state.values import as_written
-from backend.core.domain import Guess, Head, Pick, Ranking, Strategy
+from backend.core.domain import Guess, Head, Inputs, Pick, Ranking, Strategy
 
 KEPT_PICKS = 50
 
 
 class SqlRankings(SqlPublications):
-    """Implements `ports.Rankings`. The picks of the newest 50 rankings (and of the live one) are kept; an older one
-    has `picks=()`."""
+    """Implements `ports.Rankings`. Picks and inputs of the newest 50 rankings (and of the live one) are kept; an older
+    one has `picks=()` and no inputs."""
 
     def add_head(
         self,
@@ -75,8 +76,9 @@ class SqlRankings(SqlPublications):
         picks: Sequence[Pick],
         timings: Mapping[str, float],
         at: float,
+        inputs: Inputs | None = None,
     ) -> Ranking:
-        """Store a ranking and drop the picks of old ones."""
+        """Store a ranking; drop the picks and inputs of old ones."""
         values = {
             "project": project,
             "strategy": strategy.name,
@@ -93,14 +95,16 @@ class SqlRankings(SqlPublications):
         }
         with self._db.write(project) as connection:
             made = connection.execute(insert(rankings).values(**values).returning(rankings.c.id)).scalar_one()
+            if inputs is not None:
+                connection.execute(insert(ranking_inputs).values(ranking=made, **packing.pack(inputs)))
             live = select(publications.c.ranking).where(
                 publications.c.project == project, publications.c.state.in_(("live", "importing"))
             )
             old = rankings.c.id <= _nth_newest(rankings, project, KEPT_PICKS)
-            drop = update(rankings).where(
-                rankings.c.project == project, rankings.c.picks.is_not(None), old, rankings.c.id.not_in(live)
-            )
-            connection.execute(drop.values(picks=None))
+            useless = (rankings.c.project == project, rankings.c.picks.is_not(None), old, rankings.c.id.not_in(live))
+            of_old = ranking_inputs.c.ranking.in_(select(rankings.c.id).where(*useless))
+            connection.execute(delete(ranking_inputs).where(of_old))
+            connection.execute(update(rankings).where(*useless).values(picks=None))
             return _ranking(connection.execute(select(rankings).where(rankings.c.id == made)).one())
 
     def get(self, ranking: int) -> Ranking:
@@ -110,6 +114,13 @@ class SqlRankings(SqlPublications):
         if row is None:
             raise UnknownRanking(f"there is no ranking {ranking}")
         return _ranking(row)
+
+    def inputs(self, ranking: int) -> Inputs | None:
+        """What it was made of; None if that is not kept any more, or never was."""
+        query = select(ranking_inputs).where(ranking_inputs.c.ranking == ranking)
+        with self._db.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else packing.inputs(row)
 
     def latest(self, project: int) -> Ranking | None:
         """The newest ranking."""

@@ -180,6 +180,14 @@ rankings = Table(
     sqlite_autoincrement=True,
 )
 
+ranking_inputs = Table(
+    "ranking_inputs",
+    metadata,
+    Column("ranking", Id, ForeignKey("rankings.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("terms", JSON, nullable=False),
+    Column("rows", LargeBinary, nullable=False),  # the arrays of `Inputs`, as numpy's npz
+)
+
 publications = Table(
     "publications",
     metadata,

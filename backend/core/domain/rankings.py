@@ -68,9 +68,30 @@ class Pick:
     audit: bool = False  # of the audit stream: shown without the guess
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What a ranking was made of, beside strategy and seed: with the same vectors it can be made again.
+
+    The arrays are over the rows of the feature table of then. labels : (n,) class index, UNLABELED or SKIPPED;
+    audit : (n,) whether the row belongs to the audit stream; graph : (n,) the rows of which the head's graph was
+    built, None if nothing was learnt; vectors : `FeatureTable.digest`; machine : what computed it, name -> version.
+    """
+
+    horizon: int
+    batch: int
+    audit_share: float
+    classes: tuple[str, ...]
+    task_ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    audit: NDArray[np.bool_]
+    graph: NDArray[np.bool_] | None
+    vectors: str
+    machine: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A stored order with everything needed to make it again."""
+    """A stored order. What else is needed to make it again are its `Inputs`, kept as long as its picks are."""
 
     id: int
     project: int

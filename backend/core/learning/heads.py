@@ -13,18 +13,24 @@ from numpy.typing import NDArray
 from backend.core.domain import FeatureTable, Head, Project
 from backend.core.learning import audit
 from backend.core.learning.labels import Labels
+from backend.core.pools import Pools
 from backend.core.services import Services
 
 if TYPE_CHECKING:
+    from selection.proxy.learn import Learned
     from selection.proxy.report import HeadReport
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """The head's record and its calibrated probabilities (n, c) of all rows of the feature table."""
+    """The head's record and its calibrated probabilities (n, c) of all rows of the feature table.
+
+    graph_ids : (m,) the tasks of which the graph was built that it learnt on.
+    """
 
     head: Head
     probs: NDArray[np.float32]
+    graph_ids: NDArray[np.int64]
 
 
 def train(
@@ -34,17 +40,10 @@ def train(
     labels: Labels,
 ) -> Trained | None:
     """Learn the classes from the labeled rows, but for the audit's; None while fewer than two classes have a label."""
-    known = labels.trainable
-    if len(np.unique(known[known >= 0])) < 2:
+    version = project.features_version
+    learned = learn(services.pools, project.id, version, table, labels, services.options.seed)
+    if learned is None:
         return None
-    learned = services.pools.learn(
-        project.id,
-        project.features_version,
-        table,
-        known,
-        len(labels.classes),
-        seed=services.options.seed,
-    )
     report = report_json(learned.report, labels.classes)
     before = services.rankings.latest_head(project.id)
     report["audit"] = audit.judge_next(
@@ -63,7 +62,15 @@ def train(
         report,
         services.clock.now(),
     )
-    return Trained(head, learned.probs)
+    return Trained(head, learned.probs, services.pools.kept[project.id].task_ids)
+
+
+def learn(pools: Pools, project: int, version: int, table: FeatureTable, labels: Labels, seed: int) -> Learned | None:
+    """What a learning round learns of these labels; None while fewer than two classes have one."""
+    known = labels.trainable
+    if len(np.unique(known[known >= 0])) < 2:
+        return None
+    return pools.learn(project, version, table, known, len(labels.classes), seed=seed)
 
 
 def report_json(report: HeadReport, classes: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from backend.core.domain import Head, Ranking, Strategy
+from backend.core.domain import Head, Inputs, Ranking, Strategy
 from backend.core.ports.publications import Publications
 
 
@@ -39,7 +39,12 @@ class Rankings(Publications, Protocol):
         picks: Sequence[Any],
         timings: Mapping[str, float],
         at: float,
+        inputs: Inputs | None = None,
     ) -> Ranking: ...
     def get(self, ranking: int) -> Ranking: ...
+    def inputs(self, ranking: int) -> Inputs | None:
+        """What it was made of; None if that is not kept any more, or never was."""
+        ...
+
     def latest(self, project: int) -> Ranking | None: ...
     def history(self, project: int, limit: int = 20) -> list[Ranking]: ...

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 import numpy as np
 import structlog
 
 import selection
-from backend.core.domain import FeatureTable, Guess, Guesses, Pick, Project, Ranking
+from backend.core.domain import FeatureTable, Guesses, Inputs, Project, Ranking
 from backend.core.errors import LabelStudioError
-from backend.core.learning import audit
 from backend.core.learning.heads import Trained, train
 from backend.core.learning.labels import Labels, read_labels
 from backend.core.queue import due, publish
-from backend.core.queue.order import order_rows
+from backend.core.queue.machine import machine
+from backend.core.queue.picks import make_picks
 from backend.core.renewal import renew
 from backend.core.services import Services
 
@@ -45,7 +42,10 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
         return None
     trained = train(services, project, table, labels)
     stages.done("learn")
-    picks = _order(services, project, table, labels, trained)
+    inputs = _inputs(project, table, labels, trained)
+    picks = make_picks(
+        project.strategy, services.options.seed, inputs, table.vectors, trained.probs if trained else None
+    )
     stages.done("rank")
     if renew.forget_deleted(services, project_id, project.features_version, [pick.task_id for pick in picks]):
         return cycle(services, project_id, reason)
@@ -61,6 +61,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
         picks=picks,
         timings=stages.seconds,
         at=started,
+        inputs=inputs,
     )
     if trained:
         services.features.write_guesses(project_id, _guesses(table, trained))
@@ -79,42 +80,19 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     return ranking
 
 
-def _order(
-    services: Services, project: Project, table: FeatureTable, labels: Labels, trained: Trained | None
-) -> list[Pick]:
-    """The head of the order: the selector's picks with the audit stream woven in."""
-    ordered = order_rows(
-        project.strategy,
-        table.vectors,
-        labels.rows,
-        trained.probs if trained else None,
-        labels.audit,
-        length=project.horizon,
+def _inputs(project: Project, table: FeatureTable, labels: Labels, trained: Trained | None) -> Inputs:
+    return Inputs(
+        horizon=project.horizon,
         batch=project.batch_size,
-        seed=services.options.seed,
+        audit_share=project.audit_share,
+        classes=labels.classes,
+        task_ids=table.task_ids,
+        labels=labels.rows,
+        audit=labels.audit,
+        graph=np.isin(table.task_ids, trained.graph_ids, assume_unique=True) if trained else None,
+        vectors=table.digest,
+        machine=machine(),
     )
-    picks = _picks(ordered, table, labels.classes, trained)
-    waiting = table.task_ids[labels.audit & (labels.rows == selection.UNLABELED)].tolist()
-    return audit.weave(
-        picks,
-        audit.in_order(services.options.seed, waiting),
-        served=int((labels.rows != selection.UNLABELED).sum()),
-        share=project.audit_share,
-        length=project.horizon,
-    )
-
-
-def _picks(
-    ordered: selection.Ranking, table: FeatureTable, classes: Sequence[str], trained: Trained | None
-) -> list[Pick]:
-    picks = []
-    for row, score, note in zip(ordered.rows.tolist(), ordered.scores.tolist(), ordered.notes, strict=True):
-        guess = None
-        if trained:
-            best = int(trained.probs[row].argmax())
-            guess = Guess(classes[best], float(trained.probs[row, best]))
-        picks.append(Pick(int(table.task_ids[row]), float(score), _named(note, classes), guess))
-    return picks
 
 
 def _guesses(table: FeatureTable, trained: Trained) -> Guesses:
@@ -127,16 +105,6 @@ def _guesses(table: FeatureTable, trained: Trained) -> Guesses:
         best.astype(np.int32),
         confidence.astype(np.float32),
     )
-
-
-def _named(note: str, classes: Sequence[str]) -> str:
-    """The note with "class 3" replaced by the class's name."""
-
-    def name(match: re.Match[str]) -> str:
-        number = int(match[1])
-        return classes[number] if number < len(classes) else match[0]
-
-    return re.sub(r"\bclass (\d+)\b", name, note)
 
 
 class _Stages:

@@ -70,6 +70,20 @@ def test_the_queue_is_listed_with_reasons(world, run):
     assert items[0]["note"] in run("queue", LS_ID)[1]
 
 
+def test_a_ranking_is_replayed_and_what_differs_is_named(world, run):
+    live(world)
+    ranking = world.services.rankings.latest(world.project.id)
+    code, out, _ = run("replay", ranking.id)
+    assert code == 0 and "ranking 1 of project 5: auto, 30 tasks" in out and "the same: every task" in out
+    world.features.remove(world.project.id, 1, [ranking.picks[0].task_id])
+    code, out, _ = run("replay", ranking.id)
+    assert code == 1 and "not the same from place 1 on; 29 of 30" in out and "1 of 30 tasks have no features" in out
+    told = json.loads(run("replay", ranking.id, "--json")[1])
+    assert (told["same"], told["place"], len(told["tasks"])) == (False, 1, 29)
+    code, _, err = run("replay", 99)
+    assert (code, err) == (2, "labelqueue: there is no ranking 99\n")
+
+
 def test_the_strategy_is_shown_switched_and_refused(world, run):
     live(world)
     assert run("strategy", LS_ID)[1].split()[0] == "auto"

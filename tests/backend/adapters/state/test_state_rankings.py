@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from sqlalchemy import update
 
-from backend.adapters.state import UnknownRanking
-from backend.core.domain import Guess, Pick, Ranking, Strategy
+from backend.adapters.state import StateError, UnknownRanking
+from backend.adapters.state.tables import ranking_inputs
+from backend.core.domain import Guess, Inputs, Pick, Ranking, Strategy
 
 PICKS = [Pick(5, 0.25, "far from all", Guess("cat", 0.9)), Pick(3, 0.5, "")]
+
+
+INPUTS = Inputs(
+    horizon=100,
+    batch=10,
+    audit_share=0.05,
+    classes=("cat", "dog"),
+    task_ids=np.array([3, 4, 2**40, 2**40 + 1]),
+    labels=np.array([-1, 1, -2, 0]),
+    audit=np.array([True, False, False, True]),
+    graph=np.array([True, True, False, True]),
+    vectors="0123456789abcdef",
+    machine={"numpy": "2.3.0"},
+)
 
 
 def rank(state, project, at: float = 1.0, picks=PICKS) -> Ranking:
@@ -23,6 +40,7 @@ def rank(state, project, at: float = 1.0, picks=PICKS) -> Ranking:
         picks=picks,
         timings={"rank": 0.5},
         at=at,
+        inputs=INPUTS,
     )
 
 
@@ -43,6 +61,29 @@ def test_old_rankings_keep_their_manifest_and_lose_their_picks_except_the_live_o
     assert [state.rankings.get(r.id).picks for r in made[1:3]] == [(), ()]
     assert state.rankings.get(made[3].id) == made[3]
     assert [r.id for r in state.rankings.history(project.id, 3)] == [r.id for r in made[:-4:-1]]
+
+
+def test_what_a_ranking_was_made_of_comes_back_as_it_was_stored_and_goes_with_its_picks(state, project):
+    made = [rank(state, project, float(n)) for n in range(51)]
+    found = state.rankings.inputs(made[-1].id)
+    for name in ("task_ids", "labels", "audit", "graph"):
+        stored, back = getattr(INPUTS, name), getattr(found, name)
+        np.testing.assert_array_equal(back, stored)
+        assert back.dtype == stored.dtype
+    for name in ("horizon", "batch", "audit_share", "classes", "vectors", "machine"):
+        assert getattr(found, name) == getattr(INPUTS, name)
+    assert state.rankings.inputs(made[0].id) is None and state.rankings.inputs(made[1].id) is not None
+    state.projects.remove(project.id)
+    assert state.rankings.inputs(made[-1].id) is None
+
+
+def test_damaged_inputs_are_told_as_such(state, project):
+    made = rank(state, project)
+    for block in (b"", b"PK\3\4 no archive"):
+        with state.engine.begin() as connection:
+            connection.execute(update(ranking_inputs).values(rows=block))
+        with pytest.raises(StateError, match=r"inputs .* is not as LabelQueue wrote it"):
+            state.rankings.inputs(made.id)
 
 
 def test_all_heads_on_a_version_keep_their_record(state, project):

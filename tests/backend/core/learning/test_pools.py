@@ -24,8 +24,8 @@ def labels(ids: list[int], known: int) -> np.ndarray:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the pools that were prepared."""
     seen: list[int] = []
-    real = pools._prepare
-    monkeypatch.setattr(pools, "_prepare", lambda v, t: seen.append(len(t.task_ids)) or real(v, t))
+    real = pools.prepare
+    monkeypatch.setattr(pools, "prepare", lambda v, t: seen.append(len(t.task_ids)) or real(v, t))
     return seen
 
 
@@ -74,3 +74,15 @@ def test_a_huge_pool_is_served_by_the_linear_head_alone(built: list[int], monkey
     learned = kept.learn(7, 1, table(later), labels(later, 9), 3, seed=0)
     assert learned.report.kind == "linear"
     assert learned.probs.argmax(1).tolist() == [n % 3 for n in later]
+
+
+def test_another_image_of_a_task_has_the_graph_built_anew(built: list[int]) -> None:
+    """Its features were stored anew between two rounds: the same tasks, another vector."""
+    kept, before = Pools(), table(list(range(1, 101)))
+    kept.learn(7, 1, before, labels(before.task_ids.tolist(), 9), 3, seed=0)
+    vectors = before.vectors.copy()
+    vectors[49] = vectors[50]
+    after = FeatureTable(before.task_ids, vectors)
+    learned = kept.learn(7, 1, after, labels(after.task_ids.tolist(), 9), 3, seed=0)
+    assert built == [100, 100]
+    np.testing.assert_array_equal(learned.probs[49], learned.probs[50])
