@@ -14,6 +14,7 @@ STRING: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
 ID: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_ID}
 ANY: Schema = {"type": "object"}
+LIMIT: Schema = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 
 
 @dataclass(frozen=True, slots=True)
