@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from backend.core.domain import JobView, Project
+    from backend.core.queue.nudges import Asked
     from backend.core.services import Services
     from backend.settings import Settings
 
@@ -115,7 +116,7 @@ def print_json(value: Any) -> None:
     typer.echo(json_printable(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
-def follow(opened: Services, key: str, asked: bool, project: int, *, wait: bool) -> None:
+def follow(opened: Services, asked: Asked, project: int, *, wait: bool) -> None:
     """Say what happens next with a job that was asked for and, if so wished, wait until it is done.
 
     Raises `NotDone`. Ctrl-C ends the waiting only, and says so.
@@ -123,7 +124,7 @@ def follow(opened: Services, key: str, asked: bool, project: int, *, wait: bool)
     from backend.core.project.asking import NotDone, outlook
     from backend.core.project.asking import wait as until_done
 
-    seen = outlook(opened, key, asked)
+    seen = outlook(opened, asked)
     if not wait:
         tell(f"{seen.words}. See it: labelqueue status {project} --watch; or wait for it: --wait")
         return
@@ -137,7 +138,7 @@ def follow(opened: Services, key: str, asked: bool, project: int, *, wait: bool)
                 report(view.done if view else 0, view.total if view else 0, view.state if view else "done")
                 time.sleep(LOOK_SECONDS)
 
-            until_done(opened, key, pause)
+            until_done(opened, asked.key, pause)
     except KeyboardInterrupt:
         tell(f"not waiting any longer; the job goes on in its worker: labelqueue status {project}", err=True)
         raise

@@ -109,7 +109,7 @@ def learn(project: base.ProjectId, wait: Wait = False) -> None:
     found = base.find(opened, project)
     latest = opened.rankings.latest(found.id)
     asked = run(opened, found)
-    base.follow(opened, f"cycle:{found.id}", asked, project, wait=wait)
+    base.follow(opened, asked, project, wait=wait)
     if wait:
         base.tell(asking.learnt(opened, found, latest.id if latest else 0))
 
@@ -128,7 +128,7 @@ def sync(project: base.ProjectId, wait: Wait = False) -> None:
     found = base.find(opened, project)
     before = asking.task_ids(opened, found) if wait else set()
     asked = look(opened, found)
-    base.follow(opened, f"sync:{found.id}", asked, project, wait=wait)
+    base.follow(opened, asked, project, wait=wait)
     if wait:
         base.tell(asking.looked(opened, found, before))
 

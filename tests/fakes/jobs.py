@@ -10,6 +10,7 @@ from typing import Any
 
 from backend.core.domain import Caller, JobView, Knock, WorkerView
 from backend.core.errors import QueueDown
+from backend.core.jobs import Job
 
 
 @dataclass
@@ -26,7 +27,7 @@ class FixedClock:
 class FakeJobs:
     """Remembers what was submitted; a key waits until `names` is read. `down`: Redis does not answer."""
 
-    submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    submitted: list[Job] = field(default_factory=list)
     waiting: set[str] = field(default_factory=set)
     events: list[dict[str, Any]] = field(default_factory=list)
     hits: set[str] = field(default_factory=set)
@@ -38,17 +39,17 @@ class FakeJobs:
     down: bool = False
     clock: FixedClock = field(default_factory=FixedClock)
 
-    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
+    def submit(self, job: Job) -> bool:
         self.ping()
-        if key in self.waiting:
+        if job.key in self.waiting:
             return False
-        self.waiting.add(key)
-        self.submitted.append((name, arguments))
+        self.waiting.add(job.key)
+        self.submitted.append(job)
         return True
 
     def names(self) -> list[str]:
         """Names of what was submitted since the last call; all of it counts as done."""
-        names = [name for name, _ in self.submitted]
+        names = [job.name for job in self.submitted]
         self.submitted.clear()
         self.waiting.clear()
         return names

@@ -18,17 +18,19 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue
-from rq.job import Job
+from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from backend.adapters.queue.values import events_of, in_words, job_of, texts_of, worker_of
 from backend.core.domain import Caller, JobView, Knock, WorkerView
 from backend.core.errors import QueueDown
+from backend.core.jobs import Job, Lane
 from backend.core.text.masking import mask_url
 
 PREFIX = "labelqueue:"
 URGENT, PLAIN, EMBED = "labelqueue-urgent", "labelqueue", "labelqueue-embed"
-QUEUES = (URGENT, PLAIN, EMBED)
+LANES: Mapping[Lane, str] = {"urgent": URGENT, "plain": PLAIN, "embed": EMBED}
+QUEUES = tuple(LANES.values())
 """A worker looks at the first before each job; the others take turns."""
 
 FUNCTIONS = "backend.worker.jobs."
@@ -127,24 +129,24 @@ class RqJobs:
         except RedisError as error:
             raise QueueDown(in_words(error, self._where)) from error
 
-    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
+    def submit(self, job: Job) -> bool:
         """Enqueue `backend.worker.jobs.<name>(**arguments)`; False if the key waits, runs or backs off.
 
         Cost: two round trips.
         """
-        queue = self._queues[URGENT if urgent else EMBED if name == "embed" else PLAIN]
-        job_id = uuid4().hex
+        queue = self._queues[LANES[job.lane]]
+        job_id, key = uuid4().hex, job.key
         keys = [at("running", key), at("backoff", key), at("queued", key)]
         with self.answering():
             if not self._reserve([*keys, *(each.key for each in self._queues.values())], [job_id, DAY]):
                 return False
-            job = Job.create(
-                FUNCTIONS + name,
-                kwargs=arguments,
+            enqueued = RqJob.create(
+                FUNCTIONS + job.name,
+                kwargs=dict(job.arguments),
                 id=job_id,
                 origin=queue.name,
                 meta={"key": key},
-                description=f"{name} {key}",
+                description=f"{job.name} {key}",
                 result_ttl=0,
                 failure_ttl=DAY,
                 timeout=JOB_TIMEOUT,
@@ -152,9 +154,9 @@ class RqJobs:
                 serializer=JSONSerializer,
             )
             with self.redis.pipeline() as pipeline:
-                queue.enqueue_job(job, pipeline=pipeline)  # first: RQ begins the transaction itself
+                queue.enqueue_job(enqueued, pipeline=pipeline)  # first: RQ begins the transaction itself
                 pipeline.sadd(at("keys"), key)
-                about = {"name": name, "project": arguments.get("project") or 0, "since": time.time()}
+                about = {"name": job.name, "project": job.arguments.get("project") or 0, "since": time.time()}
                 pipeline.delete(at("info", key))
                 pipeline.hset(at("info", key), mapping=about)
                 pipeline.expire(at("info", key), DAY)

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from backend.core.domain import Caller, JobView, Knock, WorkerView
+from backend.core.jobs import Job
 
 
 class Jobs(Protocol):
     """The work queue. Raises `QueueDown`."""
 
-    def submit(self, name: str, *, key: str, urgent: bool = False, **arguments: Any) -> bool:
-        """Enqueue job `name` unless one with this key waits already, runs, or backs off after failures."""
+    def submit(self, job: Job) -> bool:
+        """Enqueue the job unless one with its key waits already, runs, or backs off after failures."""
         ...
 
     def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:

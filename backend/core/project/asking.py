@@ -9,6 +9,7 @@ from backend.core.domain import JobView, Project, WorkerView
 from backend.core.errors import LabelQueueError
 from backend.core.learning import curve
 from backend.core.project import wording
+from backend.core.queue.nudges import Asked
 from backend.core.services import Services
 
 
@@ -24,15 +25,15 @@ class Outlook:
     waits: bool
 
 
-def outlook(services: Services, key: str, asked: bool) -> Outlook:
-    """Of the job under `key`; `asked`: we have just put it into the queue. Raises `QueueDown`."""
-    view, crew = _view(services, key), services.jobs.workers()
-    if not asked and view is not None and view.state == "failed":
+def outlook(services: Services, asked: Asked) -> Outlook:
+    """Of a job that was asked for. Raises `QueueDown`."""
+    view, crew = _view(services, asked.key), services.jobs.workers()
+    if not asked.new and view is not None and view.state == "failed":
         return Outlook(f"not asked for: it failed a moment ago and is tried again by itself ({view.error})", False)
-    begin = "asked for" if asked else "it waits or runs already"
+    begin = "asked for" if asked.new else "it waits or runs already"
     if not crew:
         return Outlook(f"{begin}, but no worker runs: it is done once one does (labelqueue worker)", True)
-    doer = next((worker for worker in crew if worker.job == key), None)
+    doer = next((worker for worker in crew if worker.job == asked.key), None)
     if doer:
         return Outlook(f"{begin}; worker {doer.name} is at it", True)
     return Outlook(f"{begin}; {_next(crew)}", True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backend.core import jobs
 from backend.core.domain import TITLE, LabelConfig, Project, RemoteBackend, RemoteProject
 from backend.core.errors import LabelStudioRefused, UnknownProject, UserError
 from backend.core.project import tuning, wording
@@ -49,7 +50,7 @@ def connect(
     project = enroll(services, remote, config)
     if extra:  # in case /setup did not come through to this database
         take_extra(services, project, extra)
-    services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
+    services.jobs.submit(jobs.sync(project.id).at_once)
     return Connected(services.projects.get(project.id), backend, (*notes, *more))
 
 

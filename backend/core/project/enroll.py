@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from backend.core import jobs
 from backend.core.domain import Caller, LabelConfig, Project, RemoteProject, is_another, ls_id_of
 from backend.core.errors import BadSetting, LabelStudioRefused, UnknownProject
 from backend.core.project.register import take_extra
@@ -106,5 +107,5 @@ def _ask(services: Services, caller: Caller) -> Literal["ours", "stranger", "lat
             take_extra(services, project, caller.extra)
     except BadSetting as error:  # it does not suit the label config, which the web process had not read
         log.warning("extra params are not taken", project=project.id, why=str(error))
-    services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
+    services.jobs.submit(jobs.sync(project.id).at_once)
     return "ours"

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from backend.core import jobs
 from backend.core.domain import TITLE, LabelConfig, Project, Strategy, ls_id_of
 from backend.core.errors import BadSetting, UnknownProject
 from backend.core.project import strategy, tuning
@@ -46,7 +47,7 @@ def register(services: Services, key: str, label_config: str, extra_params: Any 
         return TITLE
     take_extra(services, project, extra)
     if project.label_config != label_config:
-        services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
+        services.jobs.submit(jobs.sync(project.id).at_once)
     return current_version(services, project)
 
 
@@ -99,7 +100,7 @@ def _knock(services: Services, key: str, extra: Mapping[str, Any]) -> None:
         raise BadSetting(f"extra params have more than {LONGEST_EXTRA} characters")
     heard = services.jobs.knock(key, extra, most=MOST_CALLERS)
     if heard == "kept":
-        services.jobs.submit("meet", key="meet", urgent=True)
+        services.jobs.submit(jobs.meet())
     elif heard == "full" and services.jobs.hit("crowd", 60.0):
         log.warning("too many unknown projects call /setup; connect yours with `labelqueue connect`", most=MOST_CALLERS)
 

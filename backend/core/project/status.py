@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from backend.core.domain import Guess, JobView, Project, WorkerView
+from backend.core.jobs import embed
 from backend.core.learning import curve
 from backend.core.learning.curve import Accuracy, HeadView
 from backend.core.renewal import advise, view
@@ -198,5 +199,5 @@ def healed(services: Services, project: Project) -> Healing | None:
 
 
 def _eta(pending: int, jobs: tuple[JobView, ...]) -> float | None:
-    rate = sum(job.rate for job in jobs if job.name == "embed" and job.state == "running")
+    rate = sum(job.rate for job in jobs if job.name == embed.__name__ and job.state == "running")
     return pending / rate if pending and rate > 0 else None

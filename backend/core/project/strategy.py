@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import selection
+from backend.core import jobs
 from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting
 from backend.core.project.presets import Preset, preset
@@ -28,7 +29,7 @@ def switch(services: Services, project: int, name: str | None, params: Mapping[s
 
     chosen = services.projects.edit(project, change).strategy
     if [chosen] != before:
-        services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="strategy switched")
+        services.jobs.submit(jobs.cycle(project, "strategy switched"))
     return chosen
 
 

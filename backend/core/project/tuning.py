@@ -7,6 +7,7 @@ from contextlib import suppress
 from math import isfinite
 from typing import Any, get_args
 
+from backend.core import jobs
 from backend.core.domain import LabelConfig, Project, RenewalMode
 from backend.core.errors import BadSetting
 from backend.core.services import Services
@@ -127,7 +128,7 @@ def apply(services: Services, project: Project, found: Mapping[str, Any]) -> Non
     if found.get("audit_share", project.audit_share) != project.audit_share:
         services.tasks.forget_draw(project.id)  # before the first label a new draw is as fair as the first
     if found.get("learn_from", project.learn_from) != project.learn_from:
-        services.jobs.submit("reconcile", key=f"reconcile:{project.id}", project=project.id)
+        services.jobs.submit(jobs.reconcile(project.id))
 
 
 def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:

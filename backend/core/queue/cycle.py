@@ -6,6 +6,7 @@ import numpy as np
 import structlog
 
 import selection
+from backend.core import jobs
 from backend.core.domain import FeatureTable, Guesses, Inputs, Project, Ranking
 from backend.core.errors import LabelStudioError
 from backend.core.learning.heads import Trained, train
@@ -75,7 +76,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     if trained is None and labels.classes:
         services.pools.warm(project_id, project.features_version, table)
     if trained:
-        services.jobs.submit("consider", key=f"consider:{project_id}", project=project_id)
+        services.jobs.submit(jobs.consider(project_id))
     due.nudge(services, services.projects.get(project_id))
     return ranking
 

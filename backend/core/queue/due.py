@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from backend.core import jobs
 from backend.core.domain import Counts, Project, Ranking
 from backend.core.renewal import renew
 from backend.core.services import Services
@@ -16,12 +17,12 @@ LOOK_EVERY = 2.0  # seconds between looks at a project that nothing nudged
 def tick(services: Services) -> None:
     """Submit whatever is due in any project; cheap when nothing is."""
     if services.jobs.backlog():
-        services.jobs.submit("absorb", key="absorb")
+        services.jobs.submit(jobs.absorb())
     if services.jobs.callers():
-        services.jobs.submit("meet", key="meet", urgent=True)
+        services.jobs.submit(jobs.meet())
     for project in services.projects.all():
         if services.jobs.hit(f"reconcile:{project.id}", services.options.reconcile_every):
-            services.jobs.submit("reconcile", key=f"reconcile:{project.id}", project=project.id)
+            services.jobs.submit(jobs.reconcile(project.id))
         if services.jobs.hit(f"look:{project.id}", LOOK_EVERY):
             nudge(services, project)
             renew.nudge_current(services, project.id)
@@ -32,13 +33,13 @@ def nudge(services: Services, project: Project) -> None:
     counts = services.tasks.counts(project.id)
     waiting = -(-counts.pending // services.options.shard_size)
     for slot in range(min(waiting, SLOTS)):
-        services.jobs.submit("embed", key=f"embed:{project.id}:{slot}", project=project.id, slot=slot)
+        services.jobs.submit(jobs.embed(project.id, slot))
     ranking = services.rankings.latest(project.id)
     reason = learning_due(services, project, counts, ranking)
     if reason:
-        services.jobs.submit("cycle", key=f"cycle:{project.id}", urgent=True, project=project.id, reason=reason)
+        services.jobs.submit(jobs.cycle(project.id, reason))
     elif ranking is not None and not _is_live(services, ranking):
-        services.jobs.submit("publish", key=f"publish:{project.id}", urgent=True, project=project.id)
+        services.jobs.submit(jobs.publish(project.id))
 
 
 def learning_due(services: Services, project: Project, counts: Counts, ranking: Ranking | None) -> str | None:

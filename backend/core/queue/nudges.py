@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from backend.core import jobs
 from backend.core.domain import Project
+from backend.core.jobs import Job
 from backend.core.queue import due
 from backend.core.services import Services
 
-
-def learn(services: Services, project: Project) -> bool:
-    """Train and rank at once, as "Start Training" does; False if a round waits or runs already. Raises `QueueDown`."""
-    arguments = {"project": project.id, "reason": "asked for"}
-    return services.jobs.submit("cycle", key=f"cycle:{project.id}", urgent=True, **arguments)
+ASKED_FOR = "asked for"  # the reason of a learning round that a person started
 
 
-def look(services: Services, project: Project) -> bool:
-    """Compare all tasks with Label Studio; False if such a look waits or runs already. Raises `QueueDown`."""
-    return services.jobs.submit("sync", key=f"sync:{project.id}", urgent=True, project=project.id)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A job that a person asked for, by its key; not `new` if one waits or runs already."""
+
+    key: str
+    new: bool
+
+
+def learn(services: Services, project: Project) -> Asked:
+    """Train and rank at once, as "Start Training" does. Raises `QueueDown`."""
+    return _ask(services, jobs.cycle(project.id, ASKED_FOR))
+
+
+def look(services: Services, project: Project) -> Asked:
+    """Compare all tasks with Label Studio. Raises `QueueDown`."""
+    return _ask(services, jobs.sync(project.id).at_once)
 
 
 def retry(services: Services, project: Project, ids: Sequence[int] | None = None) -> int:
@@ -26,3 +38,7 @@ def retry(services: Services, project: Project, ids: Sequence[int] | None = None
     if count:
         due.nudge(services, project)
     return count
+
+
+def _ask(services: Services, job: Job) -> Asked:
+    return Asked(job.key, services.jobs.submit(job))

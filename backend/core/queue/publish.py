@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
+from backend.core import jobs
 from backend.core.domain import GUESSES, Pick, Prediction, Project, Publication, Ranking, RemoteProject
 from backend.core.errors import LabelQueueError, LabelStudioDown, LabelStudioError, LabelStudioRefused, LeaseLost
 from backend.core.queue.turn import Turn, turn
@@ -73,16 +74,16 @@ def make_live(
         except (LabelStudioError, NotPublished) as error:
             services.rankings.move_publication(project.id, attempt.id, "failed", token=ours.token, reason=str(error))
             if not isinstance(error, LabelStudioDown):  # a task or a class is gone: look before the next attempt
-                look = "sync" if isinstance(error, LabelStudioRefused) else "reconcile"
-                services.jobs.submit(look, key=f"{look}:{project.id}", project=project.id)
+                look = jobs.sync if isinstance(error, LabelStudioRefused) else jobs.reconcile
+                services.jobs.submit(look(project.id))
             raise
         done = services.clock.now()
         services.rankings.move_publication(project.id, attempt.id, "live", token=ours.token, at=done)
     except LeaseLost as error:  # perhaps after the PATCH: whoever looks next points the queue at what is live
         log.warning("left to the worker that took over", project=project.id, ranking=ranking.id, error=str(error))
-        services.jobs.submit("reconcile", key=f"reconcile:{project.id}", urgent=True, project=project.id)
+        services.jobs.submit(jobs.reconcile(project.id).at_once)
         return {}
-    services.jobs.submit("tidy", key=f"tidy:{project.id}", project=project.id)
+    services.jobs.submit(jobs.tidy(project.id))
     log.info("ranking is live", project=project.id, ranking=ranking.id, version=attempt.model_version)
     return {"import": imported - started, "switch": done - imported}
 

@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from backend.core import jobs
 from backend.core.domain import FeatureTable, Project
 from backend.core.domain.training import FeatureSet, Method
 from backend.core.errors import UserError
@@ -119,9 +120,7 @@ def act(
 
 def rank_on_switched(services: Services, project_id: int) -> None:
     """Ask for a round on the version that has just gone live. Lost, it is found due by the tick (`learning_due`)."""
-    services.jobs.submit(
-        "cycle", key=f"cycle:{project_id}", urgent=True, project=project_id, reason="switched features"
-    )
+    services.jobs.submit(jobs.cycle(project_id, "switched features"))
 
 
 def free_version(services: Services, project_id: int) -> int:
@@ -159,17 +158,14 @@ def forget_all_but(services: Services, project_id: int, tasks: Sequence[int]) ->
 
 def nudge(services: Services, current: FeatureSet) -> None:
     """Submit what the renewal under way needs next."""
-    key = f"{current.project}:{current.version}"
     project, version = current.project, current.version
     if current.state == "training":
-        services.jobs.submit("train", key=f"train:{key}", project=project, version=version)
+        services.jobs.submit(jobs.train(project, version))
     elif current.state == "embedding":
         for shard in range(services.options.renewal_shards):
-            services.jobs.submit(
-                "embed_version", key=f"embed-version:{key}:{shard}", project=project, version=version, shard=shard
-            )
+            services.jobs.submit(jobs.embed_version(project, version, shard))
     elif current.state == "judging":
-        services.jobs.submit("judge", key=f"judge:{key}", project=project, version=version)
+        services.jobs.submit(jobs.judge(project, version))
 
 
 def nudge_current(services: Services, project_id: int) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from backend.core import jobs
 from backend.core.domain import Annotation, Deleted, LabelConfig
 from backend.core.errors import UnknownProject
+from backend.core.jobs import Job
 from backend.core.kinds.choices import choices_in, parse_time, the_choice
-from backend.core.queue import due
+from backend.core.queue import due, nudges
 from backend.core.renewal import renew
 from backend.core.services import Services
 
@@ -30,7 +32,12 @@ GONE = {
     "TASKS_DELETED": "tasks",
     "TASK_DELETED": "tasks",
 }
-NUDGES = {"TASKS_CREATED": "sync", "TASK_CREATED": "sync", "PROJECT_UPDATED": "reconcile"}
+NUDGES: Mapping[str, Callable[[int], Job]] = {
+    "TASKS_CREATED": jobs.sync,
+    "TASK_CREATED": jobs.sync,
+    "PROJECT_UPDATED": jobs.reconcile,
+    "START_TRAINING": lambda project: jobs.cycle(project, nudges.ASKED_FOR),
+}
 
 
 def receive(services: Services, payload: Mapping[str, Any]) -> None:
@@ -45,16 +52,16 @@ def receive(services: Services, payload: Mapping[str, Any]) -> None:
     if action in WRITTEN:
         written = [event for raw in _items(payload, "annotation") if (event := _written(ls_id, raw)) is not None]
         services.jobs.push_events(written)
-        services.jobs.submit("absorb", key="absorb")
+        services.jobs.submit(jobs.absorb())
     elif action in GONE:
         kind = GONE[action]
         ids = [item["id"] for item in _items(payload, kind[:-1]) if _is_id(item.get("id"))]
         if ids:
             services.jobs.push_events([{"gone": kind, "project": ls_id, "ids": ids, "at": services.clock.now()}])
-            services.jobs.submit("absorb", key="absorb")
-    elif action in NUDGES or action == "START_TRAINING":
+            services.jobs.submit(jobs.absorb())
+    elif action in NUDGES:
         with suppress(UnknownProject):
-            _nudge(services, action, services.projects.by_ls_id(ls_id).id)
+            services.jobs.submit(NUDGES[action](services.projects.by_ls_id(ls_id).id))
 
 
 def absorb(services: Services, limit: int = 1000) -> int:
@@ -86,13 +93,6 @@ def absorb(services: Services, limit: int = 1000) -> int:
     for project_id in touched:
         due.nudge(services, services.projects.get(project_id))
     return changed
-
-
-def _nudge(services: Services, action: str, project: int) -> None:
-    if action == "START_TRAINING":
-        services.jobs.submit("cycle", key=f"cycle:{project}", urgent=True, project=project, reason="asked for")
-    else:
-        services.jobs.submit(NUDGES[action], key=f"{NUDGES[action]}:{project}", project=project)
 
 
 def _project_of(payload: Mapping[str, Any]) -> int | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rq.job import Job
+from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from backend.adapters.queue.jobs import RqJobs, at
@@ -20,6 +20,7 @@ from backend.adapters.queue.running import Running
 from backend.adapters.state import StateDown
 from backend.core.domain import WorkerView
 from backend.core.errors import BadSetting, QueueDown
+from backend.core.jobs import Job
 from backend.core.services import Services
 from backend.worker import runtime
 from backend.worker.runtime import QueueWorker, run_worker
@@ -73,8 +74,8 @@ def workers(valkey: Valkey, tmp_path: Path) -> Iterator[Workers]:
 
 
 def test_a_burst_runs_jobs_by_urgency_in_one_process_without_torch(workers):
-    workers.jobs.submit("quick", key="a", word="plain")
-    workers.jobs.submit("quick", key="b", urgent=True, word="urgent")
+    workers.jobs.submit(Job("quick", "a", {"word": "plain"}))
+    workers.jobs.submit(Job("quick", "b", {"word": "urgent"}, "urgent"))
     assert workers.start("--burst").wait(30) == 0
     assert workers.log() == ["urgent", "plain", "left"]
     assert workers.jobs.jobs() == workers.jobs.workers() == []
@@ -82,38 +83,38 @@ def test_a_burst_runs_jobs_by_urgency_in_one_process_without_torch(workers):
 
 def test_plain_jobs_and_embedding_take_turns_so_that_neither_starves(workers):
     for number in range(3):
-        workers.jobs.submit("quick", key=f"look:{number}", word=f"look {number}")
-        workers.jobs.submit("embed", key=f"embed:{number}", word=f"embed {number}")
+        workers.jobs.submit(Job("quick", f"look:{number}", {"word": f"look {number}"}))
+        workers.jobs.submit(Job("embed", f"embed:{number}", {"word": f"embed {number}"}, "embed"))
     assert workers.start("--burst").wait(30) == 0
     assert workers.log() == ["look 0", "embed 0", "look 1", "embed 1", "look 2", "embed 2", "left"]
 
 
 def test_a_failure_is_shown_and_backs_off_and_the_worker_goes_on(workers):
-    workers.jobs.submit("broken", key="x")
-    workers.jobs.submit("quick", key="y", word="after")
+    workers.jobs.submit(Job("broken", "x", {}))
+    workers.jobs.submit(Job("quick", "y", {"word": "after"}))
     workers.start("--burst").wait(30)
     assert workers.log() == ["broken", "after", "left"], workers.errors()
     [view] = workers.jobs.jobs()
     assert (view.key, view.state, view.error) == ("x", "failed", "the label config has no Choices")
     [stored] = workers.jobs.redis.scan_iter("rq:results:*")
     assert b"Traceback" not in b"".join(str(item).encode() for item in workers.jobs.redis.xrange(stored))
-    assert not workers.jobs.submit("broken", key="x")
+    assert not workers.jobs.submit(Job("broken", "x", {}))
 
 
 def test_progress_and_the_worker_are_shown_while_a_job_runs(workers):
-    workers.jobs.submit("slow", key="s")
+    workers.jobs.submit(Job("slow", "s", {}))
     workers.start()
     workers.until(lambda: any(view.done > 20 and view.rate > 0 for view in workers.jobs.jobs()))
     [view] = workers.jobs.jobs()
     assert (view.state, view.total) == ("running", 6000)
     workers.until(lambda: [worker.job for worker in workers.jobs.workers()] == ["s"])
-    assert not workers.jobs.submit("slow", key="s")
+    assert not workers.jobs.submit(Job("slow", "s", {}))
     workers.go()
     workers.until(lambda: workers.jobs.jobs() == [])
 
 
 def test_a_job_of_a_killed_worker_is_submitted_again_and_finishes(workers):
-    workers.jobs.submit("slow", key="s")
+    workers.jobs.submit(Job("slow", "s", {}))
     victim = workers.start("--alive=3")
     workers.until(lambda: workers.log() == ["begun"])
     workers.until(lambda: bool(workers.jobs.workers()))
@@ -121,14 +122,14 @@ def test_a_job_of_a_killed_worker_is_submitted_again_and_finishes(workers):
     victim.wait()
     workers.go()
     workers.start("--alive=3")
-    workers.until(lambda: workers.jobs.submit("slow", key="s"))
+    workers.until(lambda: workers.jobs.submit(Job("slow", "s", {})))
     workers.until(lambda: len(workers.log()) == 3)
     assert workers.log()[1] == "begun"
     assert workers.log()[2].startswith("done by test-")
 
 
 def test_sigterm_lets_the_job_finish_and_stops(workers):
-    workers.jobs.submit("slow", key="s")
+    workers.jobs.submit(Job("slow", "s", {}))
     process = workers.start()
     workers.until(lambda: workers.log() == ["begun"])
     process.terminate()
@@ -141,7 +142,7 @@ def test_sigterm_lets_the_job_finish_and_stops(workers):
 
 
 def test_a_second_signal_stops_at_once_and_the_job_counts_as_not_failed(workers):
-    workers.jobs.submit("slow", key="s")
+    workers.jobs.submit(Job("slow", "s", {}))
     process = workers.start()
     workers.until(lambda: workers.log() == ["begun"])
     process.terminate()
@@ -149,7 +150,7 @@ def test_a_second_signal_stops_at_once_and_the_job_counts_as_not_failed(workers)
     process.terminate()
     process.wait(20)
     assert workers.log() == ["begun", "left"]
-    assert workers.jobs.submit("slow", key="s")
+    assert workers.jobs.submit(Job("slow", "s", {}))
 
 
 def test_an_idle_worker_stops_at_once(workers):
@@ -164,17 +165,17 @@ def test_work_goes_on_after_kill_9_of_valkey_amid_a_job(tmp_path: Path):
     folder.mkdir()
     with Valkey(tmp_path / "v") as server:
         workers = Workers(server.url, folder)
-        workers.jobs.submit("slow", key="s")
+        workers.jobs.submit(Job("slow", "s", {}))
         workers.start()
         workers.until(lambda: workers.log() == ["begun"])
-        workers.jobs.submit("quick", key="q", word="waited")
+        workers.jobs.submit(Job("quick", "q", {"word": "waited"}))
         server.kill9()
         workers.go()
         workers.until(lambda: workers.log()[-1].startswith("done"))
         server.start()
         workers.until(lambda: "waited" in workers.log())
         workers.until(lambda: workers.jobs.jobs() == [])
-        assert workers.jobs.submit("quick", key="q", word="again")
+        assert workers.jobs.submit(Job("quick", "q", {"word": "again"}))
         workers.until(lambda: "again" in workers.log())
         workers.close()
 
@@ -222,13 +223,13 @@ class Evil:
 
 
 def test_a_pickle_in_the_queue_is_not_executed(workers, tmp_path: Path):
-    workers.jobs.submit("quick", key="a", word="never")
+    workers.jobs.submit(Job("quick", "a", {"word": "never"}))
     job_id = workers.jobs.redis.get(at("queued", "a")).decode()
     poison = pickle.dumps(Evil(tmp_path / "owned"))
     for field in ("data", "meta"):
         workers.jobs.redis.hset(f"rq:job:{job_id}", field, poison)
         workers.jobs.redis.rpush("rq:queue:labelqueue", job_id)
-    workers.jobs.submit("quick", key="b", word="next")
+    workers.jobs.submit(Job("quick", "b", {"word": "next"}))
     workers.start()
     workers.until(lambda: "next" in workers.log())
     assert not (tmp_path / "owned").exists()
@@ -237,12 +238,12 @@ def test_a_pickle_in_the_queue_is_not_executed(workers, tmp_path: Path):
 
 def test_the_queue_cannot_name_other_functions(workers, tmp_path: Path):
     queue_key, victim = "rq:queue:labelqueue", str(tmp_path / "owned")
-    job = Job.create(
+    job = RqJob.create(
         "os.mkdir", args=[victim], connection=workers.jobs.redis, serializer=JSONSerializer, origin="labelqueue"
     )
     job.save()
     workers.jobs.redis.rpush(queue_key, job.id)
-    workers.jobs.submit("quick", key="b", word="next")
+    workers.jobs.submit(Job("quick", "b", {"word": "next"}))
     workers.start()
     workers.until(lambda: "next" in workers.log())
     assert not Path(victim).exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.core import jobs as table
 from backend.worker import context, jobs
 from tests.backend.world import World
 
@@ -29,19 +30,21 @@ def test_the_jobs_carry_a_project_from_nothing_to_a_live_ranking(world):
         world.asked()
         if not submitted:
             break
-        for name, arguments in submitted:
+        for job in submitted:
             context.begin(f"job-{len(done)}")
-            jobs.JOBS[name](**arguments)
-            done.append(name)
+            jobs.JOBS[job.name](**job.arguments)
+            done.append(job.name)
     assert {"embed", "cycle"} <= set(done)
     assert world.services.tasks.counts(project).embedded == 20
     assert world.services.rankings.live(project) is not None
 
 
-def test_every_job_takes_plain_json(world):
-    for name, job in jobs.JOBS.items():
-        kinds = {str(parameter.annotation) for parameter in inspect.signature(job).parameters.values()}
-        assert kinds <= {"int", "str"}, name
+def test_a_worker_does_every_job_of_the_table_with_its_plain_json_and_nothing_else():
+    assert set(jobs.JOBS) == set(table.ALL)
+    for name, run in jobs.JOBS.items():
+        taken = inspect.signature(run).parameters
+        assert taken == inspect.signature(table.ALL[name]).parameters, name
+        assert {str(parameter.annotation) for parameter in taken.values()} <= {"int", "str"}, name
 
 
 def test_the_remaining_jobs_run_on_a_connected_project(world):

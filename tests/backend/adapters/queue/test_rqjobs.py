@@ -24,6 +24,7 @@ from rq.serializers import JSONSerializer
 from backend.adapters.queue.jobs import QUEUES, RqJobs, at, current
 from backend.adapters.queue.running import Running, one_line
 from backend.adapters.queue.values import in_words
+from backend.core import jobs as work
 from backend.core.domain import WorkerView
 from backend.core.errors import QueueDown, UserError
 from tests.harness.valkey import Valkey
@@ -73,31 +74,31 @@ def queued(jobs: RqJobs) -> list[int]:
 
 
 def test_a_key_is_queued_once(jobs):
-    assert jobs.submit("cycle", key="cycle:1", project=1, reason="x")
-    assert not jobs.submit("cycle", key="cycle:1", project=1, reason="y")
-    assert jobs.submit("cycle", key="cycle:2", project=2, reason="x")
-    assert queued(jobs) == [0, 2, 0]
+    assert jobs.submit(work.cycle(1, "x"))
+    assert not jobs.submit(work.cycle(1, "y"))
+    assert jobs.submit(work.cycle(2, "x"))
+    assert queued(jobs) == [2, 0, 0]
 
 
 def test_queues_follow_urgency_and_kind(jobs):
-    jobs.submit("embed", key="embed:1:0", project=1, slot=0)
-    jobs.submit("publish", key="publish:1", urgent=True, project=1)
-    jobs.submit("absorb", key="absorb")
+    jobs.submit(work.embed(1, 0))
+    jobs.submit(work.publish(1))
+    jobs.submit(work.absorb())
     assert queued(jobs) == [1, 1, 1]
 
 
 def test_payloads_are_json(jobs):
-    jobs.submit("embed", key="embed:1:0", project=1, slot=3)
+    jobs.submit(work.embed(1, 3))
     job = Job.fetch(pop(jobs, "labelqueue-embed"), connection=jobs.redis, serializer=JSONSerializer)
     assert (job.func_name, job.kwargs, job.args) == ("backend.worker.jobs.embed", {"project": 1, "slot": 3}, [])
 
 
 def test_a_running_key_is_not_queued_again_until_it_ends(jobs, running):
-    jobs.submit("absorb", key="absorb")
+    jobs.submit(work.absorb())
     assert running.start("absorb", pop(jobs))
-    assert not jobs.submit("absorb", key="absorb")
+    assert not jobs.submit(work.absorb())
     running.end("absorb", None)
-    assert jobs.submit("absorb", key="absorb")
+    assert jobs.submit(work.absorb())
 
 
 def test_a_key_runs_only_once_at_a_time(jobs, running):
@@ -109,9 +110,9 @@ def test_a_key_runs_only_once_at_a_time(jobs, running):
 
 
 def test_a_job_that_a_dead_worker_popped_is_submitted_again(jobs):
-    jobs.submit("absorb", key="absorb")
+    jobs.submit(work.absorb())
     pop(jobs)
-    assert jobs.submit("absorb", key="absorb")
+    assert jobs.submit(work.absorb())
     assert queued(jobs) == [0, 1, 0]
 
 
@@ -123,7 +124,7 @@ def test_a_running_key_dies_with_its_worker(jobs, running):
     assert [(worker.name, worker.job) for worker in jobs.workers()] == [("w1", "absorb")]
     jobs.redis.delete(at("worker", "w1"), at("running", "absorb"))  # 15 seconds later
     assert jobs.workers() == []
-    assert jobs.submit("absorb", key="absorb")
+    assert jobs.submit(work.absorb())
 
 
 def test_a_failed_key_backs_off_longer_each_time_and_forgets_it_on_success(jobs, running):
@@ -131,22 +132,22 @@ def test_a_failed_key_backs_off_longer_each_time_and_forgets_it_on_success(jobs,
     for _ in range(10):
         running.start("sync:1", "a")
         running.end("sync:1", UserError("no such thing"))
-        assert not jobs.submit("sync", key="sync:1", project=1)
+        assert not jobs.submit(work.sync(1))
         waits.append(jobs.redis.ttl(at("backoff", "sync:1")))
         jobs.redis.delete(at("backoff", "sync:1"))
     assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     running.start("sync:1", "a")
     running.end("sync:1", None)
-    assert jobs.submit("sync", key="sync:1", project=1)
+    assert jobs.submit(work.sync(1))
     assert jobs.redis.exists(at("failed", "sync:1")) == 0
 
 
 def test_people_see_running_then_queued_then_failed_jobs(jobs, running):
-    for name in ("sync", "cycle", "publish"):
-        jobs.submit(name, key=f"{name}:4", project=4)
-    running.start("sync:4", pop(jobs))
+    for job in (work.sync(4).at_once, work.cycle(4, "x"), work.publish(4)):
+        jobs.submit(job)
+    running.start("sync:4", pop(jobs, "labelqueue-urgent"))
     running.end("sync:4", UserError("token of the wrong kind\nmore"))
-    running.start("cycle:4", pop(jobs))
+    running.start("cycle:4", pop(jobs, "labelqueue-urgent"))
     jobs.progress(64, 512)
     first, second, third = jobs.jobs()
     assert (first.key, first.name, first.project, first.state, first.done, first.total) == (
@@ -224,14 +225,14 @@ def test_the_oldest_events_go_when_there_are_too_many(jobs, monkeypatch):
 def test_a_burst_of_events_keeps_them_all_and_queues_one_look(jobs):
     for number in range(200):
         jobs.push_events([{"n": number}])
-        jobs.submit("absorb", key="absorb")
+        jobs.submit(work.absorb())
     assert (jobs.backlog(), queued(jobs)) == (200, [0, 1, 0])
 
 
 def test_a_reply_that_comes_too_late_takes_no_job_from_its_worker(jobs, running, monkeypatch):
     running.start("before", "a")
     running.end("before", None)  # Redis knows the script from now on
-    jobs.submit("absorb", key="absorb")
+    jobs.submit(work.absorb())
     job_id = pop(jobs)
     lose_the_next_reply(monkeypatch)
     assert running.start("absorb", job_id)
@@ -264,7 +265,7 @@ def test_redis_down_is_said_without_the_password():
         jobs.backlog,
         jobs.jobs,
         lambda: jobs.push_events([{}]),
-        lambda: jobs.submit("absorb", key="absorb"),
+        lambda: jobs.submit(work.absorb()),
         lambda: jobs.hit("x", 1),
     ):
         with pytest.raises(
@@ -277,14 +278,14 @@ def test_redis_down_is_said_without_the_password():
 def test_queued_jobs_and_events_survive_kill_9_of_valkey(tmp_path: Path):
     with Valkey(tmp_path) as server:
         jobs = RqJobs(server.url)
-        jobs.submit("cycle", key="cycle:1", project=1)
+        jobs.submit(work.cycle(1, "x"))
         jobs.push_events([{"n": 1}])
         server.kill9()
         with pytest.raises(QueueDown):
             jobs.ping()
         server.start()
-        assert (queued(jobs), jobs.backlog()) == ([0, 1, 0], 1)
-        assert not jobs.submit("cycle", key="cycle:1", project=1)
+        assert (queued(jobs), jobs.backlog()) == ([1, 0, 0], 1)
+        assert not jobs.submit(work.cycle(1, "x"))
         jobs.redis.close()
 
 
@@ -301,7 +302,7 @@ def test_an_item_that_is_no_event_stops_no_other(jobs):
 def test_what_others_wrote_of_workers_and_jobs_hides_none_of_ours(jobs, running):
     """(10-E4) `labelqueue status` was a stack trace."""
     running.beat()
-    jobs.submit("cycle", key="cycle:1", project=1)
+    jobs.submit(work.cycle(1, "x"))
     jobs.redis.sadd("labelqueue:workers", "newer", "text", b"\xff")
     jobs.redis.set("labelqueue:worker:newer", json.dumps({"name": "newer", "more": 1}))
     jobs.redis.set("labelqueue:worker:text", "hello")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.core import jobs
 from backend.core.domain import TITLE, LabelConfig, RemoteTask
 from backend.core.errors import LabelStudioDown, LabelStudioRefused, StorageError
 from backend.core.project.connect import connect, disconnect
@@ -37,13 +38,13 @@ def attach(world: World, url: str = HERE) -> None:
 
 def run(world: World, *names: str) -> None:
     """Do the jobs that were asked for, which must be these."""
-    jobs = list(world.jobs.submitted)
+    submitted = list(world.jobs.submitted)
     assert tuple(world.asked()) == names
-    for name, arguments in jobs:
-        if name == "meet":
+    for job in submitted:
+        if job == jobs.meet():
             meet(world.services)
-        elif name == "sync":
-            sync.reconcile(world.services, arguments["project"], full=True)
+        elif job == jobs.sync(world.project.id).at_once:
+            sync.reconcile(world.services, world.project.id, full=True)
 
 
 def test_connecting_on_label_studios_page_is_followed_by_the_first_sync_with_the_extra_params(world: World) -> None:
