@@ -12,12 +12,12 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.adapters.images.formats import SUFFIXES
 from backend.adapters.images.source import ImageSource
 from backend.core.domain import Embedded, Failed, FeatureTable
 from backend.core.errors import UserError
 from backend.core.ports import Embedder
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
 NO_SERVER = "http://127.0.0.1:9"  # discard: nothing is ever asked for over the network
 
 

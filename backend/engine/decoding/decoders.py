@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.adapters.images.formats import kind_of
 from backend.core.errors import BadImage, LabelQueueError
 from backend.engine.decoding.decode import pixels_of, square
 from backend.engine.decoding.decoding_process import BAD, READY, REPLY, REQUEST
@@ -161,7 +162,7 @@ class _Process:
 
     def open(self, data: bytes, pixels: int) -> bool:
         """Hand over an image; whether it is big, so that `go_on` has to come before `picture`."""
-        self._about = f"an image of {len(data)} bytes"
+        self._about = f"{kind_of(data)} of {len(data)} bytes"
         self._write(REQUEST.pack(len(data), pixels))
         self._write(data)
         _, length, big, _ = self._reply()

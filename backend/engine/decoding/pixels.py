@@ -7,6 +7,7 @@ one band of rows; see `memory_of`. Ordinary JPEGs need 3 bytes for each pixel th
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -16,18 +17,19 @@ from dataclasses import dataclass
 
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
+from backend.adapters.images.formats import FORMATS, kind_of, what
 from backend.core.errors import BadImage
+from backend.engine.decoding.headers import PNG, declared
 
-# Not EPS and its like, whose readers start programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO")
+NAMES = {each.pillow: each.name for each in FORMATS}
 BIG = 8_000_000  # pixels from which on images are decoded one at a time, so that memory stays bounded
 MOST_RATIO = 1000  # of the sides: what is longer shows nothing once it is a square, and costs memory by its length
 ORIENTATION = 0x0112  # EXIF tag
 BAND_BYTES = 1 << 22
 MIB = 1 << 20
 PLAIN_BYTES, PLAIN_PIXELS, PLAIN_SCANS = 64 << 10, 1_000_000, 20  # at most about 0.2 s, 40 MB
+_INTERNAL = re.compile(r"\bb['\"]|error -?\d|\b0x|\(\)|object")
 JPEG, SCAN = b"\xff\xd8\xff", b"\xff\xda"
-PNG = b"\x89PNG\r\n\x1a\n"
 # What Pillow's readers raise for bytes that were made to hurt; a decoder is no place to be choosy.
 DECODER_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError),
@@ -88,22 +90,22 @@ def opened(data: bytes | bytearray, pixels: int, max_pixels: int) -> Iterator[Pi
     Raises `BadImage`, also for what goes wrong inside the block: not an image, truncated, more than `max_pixels`, sides
     too unequal, no memory.
     """
-    about = f"{len(data)} bytes"
+    about = f"{kind_of(data)} of {len(data)} bytes"
     try:
-        for width, height in _declared(data):
+        for width, height in declared(data):
             _check(width, height, max_pixels)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            about = f"{image.format} of {image.width} x {image.height} px"
+        with Image.open(io.BytesIO(data), formats=tuple(NAMES)) as image:
+            about = f"{NAMES[str(image.format)]} of {image.width} x {image.height} px"
             _check(image.width, image.height, max_pixels)
             area = image.width * image.height
             image.draft("RGB", (pixels, pixels))
             yield Picture(image, about, area)
     except UnidentifiedImageError as error:
-        raise BadImage(_what(data)) from error
+        raise BadImage(what(data)) from error
     except MemoryError as error:
         raise BadImage(no_memory(about, max_pixels)) from error
     except DECODER_ERRORS as error:
-        raise BadImage(f"cannot be decoded: {str(error)[:150] or type(error).__name__}") from error
+        raise BadImage(_damaged(about, str(error))) from error
 
 
 def plain(data: bytes) -> bool:
@@ -126,27 +128,18 @@ def no_memory(about: str, max_pixels: int) -> str:
     )
 
 
+def _damaged(about: str, said: str) -> str:
+    """The reason when a decoder gave up; what it says is told too, unless it shows bytes or numbers of errors."""
+    told = "" if not said or _INTERNAL.search(said) else f" ({said[:100]})"
+    return f"{about} cannot be decoded: it is damaged or cut off{told}; save or upload it anew"
+
+
 def _check(width: int, height: int, max_pixels: int) -> None:
     size = f"{width} x {height} px"
     if width * height > max_pixels:
         raise BadImage(f"{size} is over the limit of {max_pixels} pixels; raise MAX_IMAGE_PIXELS to allow it")
     if max(width, height) > MOST_RATIO * min(width, height):
         raise BadImage(f"{size}: one side is more than {MOST_RATIO} times the other; cut the image into pieces")
-
-
-def _declared(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Sizes of what Pillow decodes, or makes room for, while it opens the container: ICO and WebP."""
-    if data[:4] == b"\0\0\1\0":
-        for at in range(6, min(6 + 16 * int.from_bytes(data[4:6], "little"), len(data) - 15), 16):
-            start = int.from_bytes(data[at + 12 : at + 16], "little")
-            head = data[start : start + 24]
-            if head.startswith(PNG) and len(head) == 24:
-                yield struct.unpack(">II", head[16:])
-            elif len(head) == 24 and int.from_bytes(head[:4], "little") >= 40:
-                width, height = struct.unpack("<ii", head[4:12])
-                yield abs(width), abs(height) // 2  # the picture and its mask
-    elif data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and len(data) >= 30:
-        yield int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -177,13 +170,3 @@ def _grey(image: Image.Image, factor: int) -> bytes:
     else:
         grey = (np.clip(deep.astype(np.int64), 0, 65535) >> 8).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2).tobytes()
-
-
-def _what(data: bytes | bytearray) -> str:
-    """What bytes that no reader knows seem to be."""
-    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
-        return "SVG drawings are not supported; use PNG or JPEG"
-    if start.startswith((b"<!doctype html", b"<html")) or b"<body" in start:
-        return "not an image but a web page; is a login needed to see it?"
-    return f"not an image of a known kind ({len(data)} bytes, JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF are known)"

@@ -20,7 +20,8 @@ from backend.core.errors import BadImage
 from backend.engine.decoding import decoders
 from backend.engine.decoding.decode import decode
 from backend.engine.decoding.decoders import Decoders, DecodingBroken
-from backend.engine.decoding.pixels import PLAIN_BYTES, PNG, memory_of, opened, plain
+from backend.engine.decoding.headers import PNG
+from backend.engine.decoding.pixels import PLAIN_BYTES, memory_of, opened, plain
 from tests.backend.engine.test_decode import encode, photo, png_header
 from tests.harness.waiting import wait_for
 
@@ -190,10 +191,14 @@ def test_a_strip_is_shrunk_before_it_is_stretched(size: tuple[int, int], side: i
 
 def test_what_a_container_would_decode_while_it_is_opened_is_looked_at_first(pool: Decoders) -> None:
     """(10-B1) ICO around a large PNG, and a WebP whose canvas is declared large."""
-    webp = bytearray(encode(noise(40, 40).convert("RGBA"), "WEBP", exif=b"Exif\0\0x"))
-    assert webp[12:16] == b"VP8X"
-    webp[24:30] = (16_000).to_bytes(3, "little") * 2
-    for data, size in ((icon(png_header(30_000, 30_000)), "30000 x 30000"), (bytes(webp), "16001 x 16001")):
+    canvas = bytearray(encode(noise(40, 40).convert("RGBA"), "WEBP", exif=b"Exif\0\0x"))
+    canvas[24:30] = (16_000).to_bytes(3, "little") * 2
+    lossy, lossless = bytearray(encode(noise(40, 40), "WEBP")), bytearray(encode(noise(40, 40), "WEBP", lossless=True))
+    lossy[26:30] = struct.pack("<HH", 16_001 | 1 << 14, 16_001)
+    lossless[21:25] = struct.pack("<I", 16_000 | 16_000 << 14)
+    assert [bytes(data[12:16]) for data in (canvas, lossy, lossless)] == [b"VP8X", b"VP8 ", b"VP8L"]
+    webps = [(bytes(data), "16001 x 16001") for data in (canvas, lossy, lossless)]
+    for data, size in ((icon(png_header(30_000, 30_000)), "30000 x 30000"), *webps):
         with pytest.raises(BadImage, match=f"{size} px is over the limit of 4000000 pixels"):
             pool(data, 32, LIMIT)
     assert decode(icon(encode(noise(256, 256))), 32, LIMIT).shape == (32, 32, 3)
