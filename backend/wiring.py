@@ -37,7 +37,7 @@ def services(settings: Settings) -> Services:
     state = open_state(settings.database_url)
     key = settings.label_studio_api_key
     label_studio = ApiLabelStudio(settings.label_studio_url, key.get_secret_value() if key else "")
-    decode = cache(lambda: _decode(settings))
+    decode = cache(lambda: decoding(settings))
     return Services(
         projects=state.projects,
         tasks=state.tasks,
@@ -85,8 +85,8 @@ def _images(settings: Settings, label_studio: ApiLabelStudio) -> ImageSource:
     )
 
 
-def _decode(settings: Settings) -> Decode:
-    """Processes that the worker starts as it needs them."""
+def decoding(settings: Settings) -> Decode:
+    """Processes that are started as they are needed, with the limits of time and memory of these settings."""
     from backend.engine.decoding.decoders import Decoders
 
     return Decoders(settings.max_image_pixels, settings.image_seconds)

@@ -52,7 +52,7 @@ def predict(
 
     Example: labelqueue predict model/ photos/*.jpg
     """
-    from backend.adapters.images.folder import SUFFIXES
+    from backend.adapters.images.formats import SUFFIXES
     from backend.engine.export.model import find_images, open_exported
 
     opened = open_exported(folder)

@@ -190,6 +190,7 @@ def _embedder(made: Settings, root: Path, checkpoint: str = "") -> Embedder:
     from backend.engine.backbone import DEFAULT
     from backend.engine.checkpoints import Checkpoints
     from backend.engine.embedder import open_embedder
+    from backend.wiring import decoding
 
     kept = Checkpoints(str(_cache(made))).resolve(checkpoint) if checkpoint else None
     return open_embedder(
@@ -198,6 +199,7 @@ def _embedder(made: Settings, root: Path, checkpoint: str = "") -> Embedder:
         pixels=kept.pixels if kept else made.image_size,
         device=made.device,
         precision=made.precision,
+        decode=decoding(made),
     )
 
 
@@ -206,6 +208,7 @@ def _folder_renewer(made: Settings, folder: Folder, backbone: str, report: Repor
     from backend.engine.finetune.recipe import FT, LP_FT
     from backend.engine.finetune.trainer import open_trainer
     from backend.engine.simulation_renewal import renewer
+    from backend.wiring import decoding
 
     storage = str(_cache(made))
     trainer = open_trainer(
@@ -214,6 +217,7 @@ def _folder_renewer(made: Settings, folder: Folder, backbone: str, report: Repor
         backbone=made.backbone,
         pixels=made.image_size,
         device=made.device,
+        decode=decoding(made),
     )
     return renewer(
         folder.references,

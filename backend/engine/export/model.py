@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,10 @@ class Exported:
     std: NDArray[np.float32]
 
     def predict(self, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | str]]:
-        """(path, probabilities (c,)) in order, or (path, the reason) for an image that cannot be read."""
+        """(path, probabilities (c,)) in order, or (path, the reason) for an image that cannot be read.
+
+        The images are the user's own files: they are decoded in this process, with a limit of pixels and none of time.
+        """
         for start in range(0, len(paths), BATCH):
             part = paths[start : start + BATCH]
             read = [self._read(path) for path in part]
@@ -138,7 +141,7 @@ def open_exported(folder: Path) -> Exported:
         raise UserError(f"{folder} is damaged: {str(error).splitlines()[0][:200]}; export it again") from error
 
 
-def find_images(given: Iterable[Path], suffixes: set[str]) -> list[Path]:
+def find_images(given: Iterable[Path], suffixes: Collection[str]) -> list[Path]:
     """The files named, and those with an image's suffix below the folders named, by name."""
     found: list[Path] = []
     for path in given:

@@ -10,18 +10,24 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from backend.cli import simulate
+from backend.core.domain.training import Example
 from backend.core.errors import BadImage
 from backend.engine.decoding import decoders
 from backend.engine.decoding.decode import decode
 from backend.engine.decoding.decoders import Decoders, DecodingBroken
 from backend.engine.decoding.headers import PNG
 from backend.engine.decoding.pixels import PLAIN_BYTES, memory_of, opened, plain
+from backend.engine.finetune.images import Pictures
+from backend.settings import Settings
+from backend.wiring import services
 from tests.backend.engine.test_decode import encode, photo, png_header
 from tests.harness.waiting import wait_for
 
@@ -250,3 +256,27 @@ def test_the_memory_limit_holds_the_largest_image_allowed() -> None:
     assert memory_of(100_000_000) < 2 << 30
     with opened(encode(photo()), 32, LIMIT) as picture:
         assert picture.area == 2400 and not picture.big and picture.turn == 1
+
+
+def test_an_image_that_takes_too_long_costs_one_image_of_a_training(caplog: pytest.LogCaptureFixture) -> None:
+    """(10-B2) Training reads images as the embedder does: one that never ends is left out and named."""
+    shown = [encode(noise(60, 40), "JPEG"), scans(1900, 1900, 3000), encode(noise(40, 60), "WEBP")]
+    images = SimpleNamespace(max_pixels=LIMIT, fetch=lambda ref, task: shown[int(ref)])
+    examples = [Example(10 + place, str(place), place % 2) for place in range(3)]
+    pool = Decoders(LIMIT, 1.0)
+    pictures = Pictures(images, examples, 32, decode=pool)
+    pool.close()
+    assert [example.task_id for example in pictures.examples] == [10, 12]
+    assert "task 11 is not trained on: JPEG of 1900 x 1900 px took more than 1 CPU seconds" in caplog.text
+
+
+def test_everything_that_reads_images_of_a_project_decodes_in_processes(tmp_path: Path) -> None:
+    """(10-B2) Embedding and training, and so `simulate` of a project too, share one pool."""
+    opened = services(Settings(home=tmp_path, _env_file=None))  # type: ignore[call-arg]
+    assert isinstance(opened.embedder("")._decode, Decoders)  # type: ignore[attr-defined]
+    assert opened.trainer()._decode is opened.embedder("")._decode  # type: ignore[attr-defined]
+
+
+def test_a_folder_that_is_simulated_is_decoded_in_processes_too(tmp_path: Path) -> None:
+    made = Settings(home=tmp_path, _env_file=None)  # type: ignore[call-arg]
+    assert isinstance(simulate._embedder(made, tmp_path)._decode, Decoders)  # type: ignore[attr-defined]
