@@ -24,6 +24,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 2**20
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_options = {"finalize": page.shown}
     app.before_request(_begin)
     app.extensions["guard"] = guard = Guard(services, settings)
     app.before_request(guard.check)

@@ -18,7 +18,7 @@ from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
 from werkzeug.wrappers import Request
@@ -36,8 +36,18 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     adj: Any
 
+    def received(self, data: bytes) -> int:
+        """A refused request gets no "100 Continue", after which waitress would read the body all the same."""
+        consumed: int = super().received(data)
+        if self.error is not None:
+            self.expect_continue = False
+        return consumed
+
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError("its address or the length of its body cannot be read") from error
         headers = {f"HTTP_{name}": value for name, value in self.headers.items()}
         request = Request({"REQUEST_METHOD": self.command, "PATH_INFO": self.path, **headers})
         self.adj = copy.copy(self.adj)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, make_response, render_template
 from flask.typing import ResponseReturnValue
@@ -16,6 +17,7 @@ from backend.core.project import wording
 from backend.core.project.status import ProjectStatus, status
 from backend.core.services import Services
 from backend.core.text.masking import mask_url
+from backend.core.text.printable import printable
 from backend.settings import Settings
 from backend.web.describe import describe
 
@@ -55,6 +57,11 @@ def blueprint(services: Services, settings: Settings) -> Blueprint:
         return response
 
     return made
+
+
+def shown(value: Any) -> Any:
+    """What a template prints: text from the world (titles, names of classes) without control characters."""
+    return printable(value) if type(value) is str else value  # not `Markup`, which is ours
 
 
 @cache

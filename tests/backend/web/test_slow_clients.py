@@ -100,6 +100,8 @@ def test_a_strangers_large_body_is_refused_by_its_header_before_it_is_sent(ours,
     """(10-A4)"""
     status, said = exchange(ours.port, POST + b"Content-Length: 63000000\r\n\r\n")
     assert status == 413 and "entity too large" in said["error"]
+    status, said = exchange(ours.port, POST + b"Expect: 100-continue\r\nContent-Length: 63000000\r\n\r\n")
+    assert status == 413 and "entity too large" in said["error"]  # at once, not "100 Continue" first
     field = "".join(f"{name}: {value}\r\n" for name, value in secret.items()).encode()
     allowed = POST + field + b"Expect: 100-continue\r\nContent-Length: 63000000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", ours.port), timeout=30) as connection:
@@ -113,11 +115,15 @@ def test_a_strangers_large_body_is_refused_by_its_header_before_it_is_sent(ours,
         (b"GARBAGE\r\n\r\n", 400),
         (POST + b"X: " + b"a" * 40_000 + b"\r\n\r\n", 431),
         (POST + b"Content-Length: -5\r\n\r\n", 400),
+        (POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400),
+        (POST + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", 400),
+        (b"GET http://[::1 HTTP/1.1\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhellox\r\n0\r\n\r\n", 400),
         (POST + b"Transfer-Encoding: gzip\r\n\r\n", 501),
         (POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"100000\r\n" + b" " * 2**20 + b"\r\n") * 2, 413),
     ],
-    ids=["start", "header", "length", "coding", "chunk", "chunks"],
+    ids=["start", "header", "length", "lengths", "long length", "address", "end of chunk", "coding", "chunk", "chunks"],
 )
 def test_broken_http_is_told_in_json(ours, request_, status):
     """(10-A4)"""
