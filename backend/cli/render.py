@@ -44,7 +44,7 @@ def _project(item: ProjectStatus) -> RenderableType:
 def _lines(item: ProjectStatus) -> list[tuple[str, str]]:
     lines = [
         ("tasks", f"{item.tasks}, {item.embedded} embedded{_failed(item)}{_left(item)}"),
-        ("labeled", escape(wording.labeled(item.labeled, item.annotated, item.skipped))),
+        ("labeled", escape(wording.labeled(item.labeled, item.annotated, item.skipped, item.empty))),
         ("classes", _classes(item)),
         ("learns from", escape(wording.learns_from(item.learns_from, item.left_out, item.config_problem))),
         ("strategy", escape(wording.strategy(item.strategy, item.preset, item.params))),

@@ -15,13 +15,13 @@ from backend import wiring
 from backend.adapters.state import State, open_state
 from backend.adapters.state.tables import metadata
 from backend.cli.main import main
-from backend.core.domain import LabelConfig, Project
+from backend.core.domain import LabelConfig, Project, Target
 from backend.web import create_app
 from tests.backend.requests import settings
 from tests.backend.world import World
 from tests.harness.postgres import Postgres
 
-CONFIG = LabelConfig("image", "choice", "image", ("cat", "dog", "fox"), True)
+CONFIG = LabelConfig("image", Target("one", "choices", "choice", "image", ("cat", "dog", "fox"), suggests=True))
 
 
 class Hand:

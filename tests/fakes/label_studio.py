@@ -15,11 +15,13 @@ from backend.core.domain import (
     RemoteTask,
     RemoteWebhook,
     Server,
+    Target,
 )
 from backend.core.errors import LabelStudioDown, LabelStudioError, LabelStudioRefused
-from backend.core.kinds.choices import choices_in, the_choice
+from backend.core.kinds.annotations import label_of
+from backend.core.kinds.said import said
 
-CONFIG = LabelConfig("image", "digit", "img", ("zero", "one", "two"), True)
+CONFIG = LabelConfig("image", Target("one", "choices", "digit", "img", ("zero", "one", "two"), suggests=True))
 
 
 LABEL_CONFIG = (
@@ -97,7 +99,7 @@ class FakeLabelStudio:
 
     def _read(self, task: RemoteTask, config: LabelConfig) -> RemoteTask:
         read = [
-            replace(item, choice=the_choice(choices_in(self.results[item.id]), config))
+            replace(item, label=label_of(said(self.results[item.id]), config.target))
             if item.id in self.results
             else item
             for item in task.annotations

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from backend.adapters.state import open_state
-from backend.core.domain import LabelConfig
+from backend.core.domain import LabelConfig, Target
 from backend.settings import Settings, names_of
 from backend.web import create_app
 from scripts.label_studio_server import free_port
@@ -24,7 +24,7 @@ from tests.packaging.wheels import build, checkout, files_of, install, tracked, 
 pytestmark = pytest.mark.slow
 
 PROJECT = 7
-CONFIG = LabelConfig("image", "choice", "image", ("cat", "dog"), True)
+CONFIG = LabelConfig("image", Target("one", "choices", "choice", "image", ("cat", "dog"), suggests=True))
 PAGES = {"/"}  # HTML; everything else that answers a GET is JSON
 EVIL = "from pathlib import Path\nPath(__file__).resolve().with_name('ran').touch()\nraise SystemExit('foreign code')\n"
 LOOKS_LIKE_OURS = (

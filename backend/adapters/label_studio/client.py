@@ -28,7 +28,8 @@ from backend.core.domain import (
     Server,
 )
 from backend.core.errors import LabelStudioRefused
-from backend.core.kinds.choices import parse_annotation, parse_time, regions
+from backend.core.kinds.annotations import parse_annotation, parse_time
+from backend.core.kinds.suggest import regions
 
 PAGE = 1000  # tasks with annotations
 ID_PAGE = 5000  # bare ids
@@ -81,7 +82,9 @@ class ApiLabelStudio:
         """Tasks by ascending id, in pages that begin after the last id seen: tasks deleted meanwhile hide no other."""
         params = {"fields": "all", "include": TASK_FIELDS, "page_size": PAGE}
         for raw in self._pages(ls_id, params, since):
-            annotations = tuple(parse_annotation({**item, "task": raw["id"]}, config) for item in raw["annotations"])
+            annotations = tuple(
+                parse_annotation({**item, "task": raw["id"]}, config.target) for item in raw["annotations"]
+            )
             pages = pages_of(raw["data"], config.shown)
             image = pages.refs[0] if pages.refs else None
             plain = len(pages.refs) == 1 and not pages.note
@@ -119,7 +122,7 @@ class ApiLabelStudio:
                 "task": item.task_id,
                 "score": item.score,
                 "model_version": model_version,
-                "result": regions(config, item.guess),
+                "result": regions(config.target, item.guess),
             }
             for item in predictions
         ]

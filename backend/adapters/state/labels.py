@@ -10,43 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from backend.adapters.state.tables import marks, tasks
-from backend.adapters.state.values import LARGEST_ID, LONGEST_CHOICE, among, chunks, clean
-from backend.core.domain import Annotation, RemoteTask
+from backend.adapters.state.tables import marks, task_classes, tasks
+from backend.adapters.state.values import LARGEST_ID, LONGEST_CHOICE, among, chunks, clean, set_of, set_text
+from backend.core.domain import Annotation, Label, RemoteTask
+from backend.core.kinds.vote import verdict
 
 Rows = dict[int, Row[Any]]
-
-
-class Verdict(NamedTuple):
-    """What its annotations say of a task; at most one of the three."""
-
-    label: str | None
-    skipped: bool
-    annotated: bool
-
-
-def verdict(shown: Iterable[Any]) -> Verdict:
-    """Majority of the choices; ties to the choice with the latest annotation, then the highest id.
-
-    Without a choice, annotated if somebody submitted what we do not learn from (boxes, several choices, nothing), and
-    skipped if there are only skips. `shown`: anything with id, choice, skipped, updated_at.
-    """
-    votes: dict[str, int] = defaultdict(int)
-    latest: dict[str, tuple[float, int]] = {}
-    seen = submitted = False
-    for item in shown:
-        seen = True
-        submitted |= not item.skipped
-        if item.choice is not None and not item.skipped:
-            votes[item.choice] += 1
-            latest[item.choice] = max(latest.get(item.choice, (float("-inf"), 0)), (item.updated_at, item.id))
-    label = max(votes, key=lambda choice: (votes[choice], latest[choice])) if votes else None
-    if label is not None:
-        return Verdict(label, skipped=False, annotated=False)
-    return Verdict(None, skipped=seen and not submitted, annotated=submitted)
 
 
 def write_newer(connection: Connection, project: int, incoming: Sequence[Annotation]) -> set[int]:
@@ -111,9 +83,10 @@ def _lifts(known: Row[Any], item: Annotation, read_at: float) -> bool:
         return False
     if known.deleted:
         return bool(read_at >= known.updated_at)
-    same = (known.task_id, known.choice, known.skipped, known.updated_at) == (
+    same = (known.task_id, known.choice, known.present, known.skipped, known.updated_at) == (
         item.task_id,
         _choice(item),
+        set_text(item.label),
         item.skipped,
         item.updated_at,
     )
@@ -123,25 +96,56 @@ def _lifts(known: Row[Any], item: Annotation, read_at: float) -> bool:
 def recompute(connection: Connection, project: int, task_ids: Iterable[int], now: float) -> int:
     """Bring label, skip and annotated of these tasks in line with their annotations; returns how many tasks changed."""
     changed: list[dict[str, Any]] = []
+    sets: dict[int, frozenset[str]] = {}
     for some in chunks(sorted(task_ids)):
-        shown: dict[int, list[Row[Any]]] = defaultdict(list)
+        shown: dict[int, list[_Seen]] = defaultdict(list)
         query = select(marks).where(marks.c.project == project, among(marks.c.task_id, some), ~marks.c.deleted)
         for row in connection.execute(query):
-            shown[row.task_id].append(row)
-        before = select(tasks.c.id, tasks.c.label, tasks.c.skipped, tasks.c.annotated)
+            told = row.choice if row.present is None else set_of(row.present)
+            shown[row.task_id].append(_Seen(row.id, told, row.skipped, row.updated_at))
+        before = select(tasks.c.id, tasks.c.label, tasks.c.present, tasks.c.skipped, tasks.c.annotated)
         for task in connection.execute(before.where(tasks.c.project == project, among(tasks.c.id, some))):
-            now_is = verdict(shown[task.id])
-            if now_is != (task.label, task.skipped, task.annotated):
-                changed.append({"task": task.id, "is": now_is.label, "skip": now_is.skipped, "seen": now_is.annotated})
+            label, skipped, annotated = verdict(shown[task.id])
+            one, present = label if isinstance(label, str) else None, set_text(label)
+            if (one, present, skipped, annotated) != tuple(task)[1:]:
+                changed.append({"task": task.id, "is": one, "are": present, "skip": skipped, "seen": annotated})
+                if present != task.present:
+                    sets[task.id] = label if isinstance(label, frozenset) else frozenset()
     if changed:
         mine = (tasks.c.project == project) & (tasks.c.id == bindparam("task"))
         values: dict[str, Any] = {
             "label": bindparam("is"),
+            "present": bindparam("are"),
             "skipped": bindparam("skip"),
             "annotated": bindparam("seen"),
         }
         connection.execute(update(tasks).where(mine).values(**values, changed_at=now), changed)
+    _write_classes(connection, project, sets)
     return len(changed)
+
+
+class _Seen(NamedTuple):
+    """An annotation as `verdict` takes it."""
+
+    id: int
+    label: Label | None
+    skipped: bool
+    updated_at: float
+
+
+def _write_classes(connection: Connection, project: int, sets: Mapping[int, frozenset[str]]) -> None:
+    """Make the classes of these tasks exactly those, for counting."""
+    drop_classes(connection, project, sorted(sets))
+    rows = [{"project": project, "task_id": task, "name": name} for task in sets for name in sorted(sets[task])]
+    if rows:
+        connection.execute(insert(task_classes), rows)
+
+
+def drop_classes(connection: Connection, project: int, task_ids: Sequence[int]) -> None:
+    """Of tasks that go, or whose set changes."""
+    for some in chunks(task_ids):
+        theirs = (task_classes.c.project == project, among(task_classes.c.task_id, some))
+        connection.execute(delete(task_classes).where(*theirs))
 
 
 def _by_id(connection: Connection, project: int, ids: Sequence[int]) -> Rows:
@@ -165,7 +169,7 @@ def _tasks_of(rows: Iterable[Any]) -> set[int]:
 
 
 def _choice(item: Annotation) -> str | None:
-    return None if item.choice is None else clean(item.choice[:LONGEST_CHOICE])
+    return clean(item.label[:LONGEST_CHOICE]) if isinstance(item.label, str) else None
 
 
 def _shown(project: int, item: Annotation) -> dict[str, Any]:
@@ -174,6 +178,7 @@ def _shown(project: int, item: Annotation) -> dict[str, Any]:
         "id": item.id,
         "task_id": item.task_id,
         "choice": _choice(item),
+        "present": set_text(item.label),
         "skipped": item.skipped,
         "updated_at": item.updated_at,
         "deleted": False,
@@ -187,6 +192,7 @@ def _grave(project: int, number: int, task_id: int | None, at: float, *, final: 
         "id": number,
         "task_id": task_id,
         "choice": None,
+        "present": None,
         "skipped": False,
         "updated_at": at,
         "deleted": True,

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, update
 
 from backend.adapters.state.tables import tasks
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import clean, set_of
 from backend.core.domain import PLAIN, Pages, Task
 
 NO_IMAGE = "the task has no image: its data lacks the key that the label config names"
 SHOWN = tuple(
-    tasks.c[name] for name in ("id", "image", "state", "reason", "label", "skipped", "annotated", "pages")
+    tasks.c[name] for name in ("id", "image", "state", "reason", "label", "present", "skipped", "annotated", "pages")
 )  # what `task_of` takes
 
 Images = tuple[str | None, str | None]
@@ -53,6 +53,8 @@ def task_of(row: Any) -> Task:
     """A row of `SHOWN` and `audit`. What is left out of its pages is told with the reason."""
     fields = dict(row._mapping)
     pages = _decode(fields.pop("pages"))
+    present = set_of(fields.pop("present"))
+    fields["present"] = None if present is None else tuple(sorted(present))
     told = [pages.note, row.reason] if row.image is not None else [row.reason]
     return Task(**{**fields, "reason": "; ".join(filter(None, told)), "pages": pages.refs})
 

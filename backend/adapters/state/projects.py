@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, secrets
 from backend.adapters.state.values import as_written, clean
-from backend.core.domain import LARGEST_ID, LabelConfig, Project, Strategy, is_another
+from backend.core.domain import LARGEST_ID, LabelConfig, Project, Strategy, Target, is_another
 from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 
 SETTABLE = (
@@ -195,7 +195,25 @@ def _project(row: Row[Any]) -> Project:
 
 
 def _config(raw: dict[str, Any]) -> LabelConfig:
-    """As it was stored; one that an older program read has reading 0."""
-    lists = {name: tuple(raw.get(name, ())) for name in ("classes", "images")}
-    pairs = {name: tuple((tag, why) for tag, why in raw.get(name, ())) for name in ("left_out", "unshown")}
-    return LabelConfig(**({"reading": 0} | raw | lists | pairs))
+    """As it was stored; one that a program before targets read has reading 0 or 1, and is soon read anew."""
+    if "target" not in raw:
+        raw = raw | {"target": _older(raw)}
+    fields: dict[str, Any] = {name: raw[name] for name in ("image_key", "problem", "asked") if name in raw}
+    fields["images"] = tuple(raw.get("images", ()))
+    fields |= {name: tuple((tag, why) for tag, why in raw.get(name, ())) for name in ("left_out", "unshown")}
+    target = Target(**(raw["target"] | {"classes": tuple(raw["target"]["classes"])}))
+    return LabelConfig(**fields, target=target, reading=raw.get("reading", 0))
+
+
+def _older(raw: dict[str, Any]) -> dict[str, Any]:
+    """The target of a config that was stored when only single choices were learnt."""
+    nested = bool(raw.get("nested"))
+    return {
+        "kind": "one" if raw["single_choice"] else "none",
+        "family": "choices" if raw["single_choice"] else "",
+        "tag": raw["from_name"],
+        "about": raw["to_name"],
+        "classes": raw["classes"],
+        "nested": nested,
+        "suggests": bool(raw["single_choice"]) and not nested,
+    }

@@ -79,9 +79,12 @@ tasks = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("digest", String, nullable=False, server_default=""),
     Column("label", Text),
+    Column("present", Text),  # the label where it is a set of classes: JSON list of them, sorted
     Column("skipped", Boolean, nullable=False, server_default=false()),
     Column("annotated", Boolean, nullable=False, server_default=false()),  # submitted, but nothing to learn from
-    Column("changed_at", Double),  # when label, skipped or annotated last changed, by our clock; null: never had any
+    Column(
+        "changed_at", Double
+    ),  # when label, present, skipped or annotated last changed, by our clock; null: never had any
     Column("owner", String),  # who embeds it now
     Column("leased_until", Double),
     Column("claims", Integer, nullable=False, server_default=text("0")),  # since it last became pending
@@ -120,12 +123,21 @@ marks = Table(
     Column("id", BigInteger, primary_key=True),
     Column("task_id", BigInteger),  # null: deleted before we heard of it; no foreign key: the task may come later
     Column("choice", Text),
+    Column("present", Text),  # of sets of classes; see tasks
     Column("skipped", Boolean, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("final", Boolean, nullable=False),  # an event told of the deletion; else Label Studio did not show it
 )
 Index("ix_annotations_task", marks.c.project, marks.c.task_id)
+
+task_classes = Table(
+    "task_classes",  # one row for each class of tasks.present
+    metadata,
+    _of_project(primary_key=True),
+    Column("task_id", BigInteger, primary_key=True),
+    Column("name", Text, primary_key=True),
+)
 
 heads = Table(
     "heads",

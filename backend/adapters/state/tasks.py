@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, false, func, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, false, func, literal_column, or_, select, update
 
 from backend.adapters.state import labels
 from backend.adapters.state.engine import Database
 from backend.adapters.state.pages import SHOWN, change_rows, columns, images, insert_rows, is_moved, refs_of, task_of
-from backend.adapters.state.tables import marks, projects, tasks
-from backend.adapters.state.values import among, chunks, clean
-from backend.core.domain import Annotation, Claim, Counts, Deleted, Pages, RemoteTask, Task, TaskState
+from backend.adapters.state.tables import marks, projects, task_classes, tasks
+from backend.adapters.state.values import NOTHING, among, chunks, clean, set_of
+from backend.core.domain import Annotation, Claim, Counts, Deleted, Label, Pages, RemoteTask, Task, TaskState
 from backend.core.learning.audit import draw
 
 SINGLY = 2
@@ -172,28 +172,41 @@ class SqlTasks:
             return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
 
     def counts(self, project: int) -> Counts:
-        """Tasks by state and class: three queries that read indexes and labeled tasks only."""
+        """Tasks by state and class: four queries that read indexes and labeled tasks only."""
         number = func.count()
         by_state = select(tasks.c.state, number).where(tasks.c.project == project).group_by(tasks.c.state)
-        what = (tasks.c.label, tasks.c.skipped, tasks.c.annotated)
+        is_set = tasks.c.present.is_not(None)
+        what = (
+            tasks.c.label,
+            is_set,
+            tasks.c.present == literal_column(f"'{NOTHING}'"),
+            tasks.c.skipped,
+            tasks.c.annotated,
+        )
         told = select(*what, number).where(_ever_labeled(project))
-        seen = or_(tasks.c.label.is_not(None), tasks.c.skipped, tasks.c.annotated)
+        seen = or_(tasks.c.label.is_not(None), is_set, tasks.c.skipped, tasks.c.annotated)
         done = select(number).where(_ever_labeled(project), tasks.c.state == "embedded", seen)
+        names = select(task_classes.c.name, number).where(task_classes.c.project == project)
         with self._db.read() as connection:
             states: dict[str, int] = {row[0]: row[1] for row in connection.execute(by_state)}
             rows = connection.execute(told.group_by(*what)).all()
             served = connection.execute(done).scalar_one()
-        by_class = {label: count for label, _, _, count in sorted(rows, key=str) if label is not None}
+            of_sets = connection.execute(names.group_by(task_classes.c.name)).all()
+        by_class = {label: count for label, *_, count in sorted(rows, key=str) if label is not None}
+        one = sum(by_class.values())
+        for name, count in sorted(of_sets, key=str):
+            by_class[name] = by_class.get(name, 0) + count
         return Counts(
             tasks=sum(states.values()),
             embedded=states.get("embedded", 0),
             pending=states.get("pending", 0),
             failed=states.get("failed", 0),
-            labeled=sum(by_class.values()),
-            skipped=sum(count for _, skipped, _, count in rows if skipped),
-            annotated=sum(count for _, _, annotated, count in rows if annotated),
+            labeled=one + sum(count for _, is_set, *_, count in rows if is_set),
+            skipped=sum(count for *_, skipped, _, count in rows if skipped),
+            annotated=sum(count for *_, annotated, count in rows if annotated),
             labels=by_class,
             open=states.get("embedded", 0) - served,
+            empty=sum(count for _, _, empty, *_, count in rows if empty),
         )
 
     def list(
@@ -235,7 +248,8 @@ class SqlTasks:
     def draw_audit(self, project: int, share: float, seed: int) -> None:
         """Decide for each embedded task that was not decided yet; one that people dealt with is never drawn."""
         undecided = (tasks.c.project == project, tasks.c.state == "embedded", tasks.c.audit.is_(None))
-        open_ones = (*undecided, tasks.c.label.is_(None), ~tasks.c.skipped, ~tasks.c.annotated)
+        unlabeled = (tasks.c.label.is_(None), tasks.c.present.is_(None))
+        open_ones = (*undecided, *unlabeled, ~tasks.c.skipped, ~tasks.c.annotated)
         query = select(tasks.c.id).where(*open_ones)
         with self._db.write(project) as connection:
             drawn = [task for task in connection.execute(query).scalars() if draw(seed, task) < share]
@@ -263,13 +277,15 @@ class SqlTasks:
         with self._db.read() as connection:
             return int(connection.execute(select(func.count()).select_from(tasks).where(*decided)).scalar_one())
 
-    def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
+    def labels(self, project: int) -> tuple[dict[int, Label], set[int]]:
         """(task id -> label of labeled tasks, ids of those annotated or skipped); reads only tasks that ever were."""
-        query = select(tasks.c.id, tasks.c.label, tasks.c.skipped | tasks.c.annotated).where(_ever_labeled(project))
-        labeled: dict[int, str] = {}
+        what = (tasks.c.id, tasks.c.label, tasks.c.present, tasks.c.skipped | tasks.c.annotated)
+        query = select(*what).where(_ever_labeled(project))
+        labeled: dict[int, Label] = {}
         passed: set[int] = set()
         with self._db.read() as connection:
-            for task, label, is_passed in connection.execution_options(yield_per=10_000).execute(query):
+            for task, one, present, is_passed in connection.execution_options(yield_per=10_000).execute(query):
+                label = one if present is None else set_of(present)
                 if label is not None:
                     labeled[task] = label
                 elif is_passed:
@@ -313,6 +329,7 @@ def _remove(connection: Connection, project: int, ids: Sequence[int]) -> int:
     for some in chunks(sorted(ids)):
         theirs = (marks.c.project == project, among(marks.c.task_id, some))
         connection.execute(delete(marks).where(*theirs))
+        labels.drop_classes(connection, project, some)
         those = (tasks.c.project == project, among(tasks.c.id, some))
         removed += connection.execute(delete(tasks).where(*those)).rowcount
     return removed

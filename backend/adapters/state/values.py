@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
@@ -18,6 +19,7 @@ CHUNK = 1000
 
 LARGEST_ID = 2**63 - 1
 LONGEST_CHOICE = 1000
+NOTHING = "[]"  # how the empty set of classes is stored
 
 
 def as_written(read: Callable[[Row[Any]], Item]) -> Callable[[Row[Any]], Item]:
@@ -52,6 +54,18 @@ def among(column: Any, ids: Sequence[int]) -> Any:
     if not ids:
         return false()
     return and_(column >= min(ids), column <= max(ids), column.in_(ids))
+
+
+def set_text(label: object) -> str | None:
+    """A set of classes as it is stored, each name as `clean` leaves it; None for what is no set."""
+    if not isinstance(label, frozenset):
+        return None
+    return json.dumps(sorted({clean(name[:LONGEST_CHOICE]) for name in label}), ensure_ascii=False)
+
+
+def set_of(stored: str | None) -> frozenset[str] | None:
+    """What `set_text` stored."""
+    return None if stored is None else frozenset(json.loads(stored))
 
 
 def clean(text: str) -> str:

@@ -35,6 +35,7 @@ from backend.core.domain.remote import (
     RemoteWebhook,
     Server,
 )
+from backend.core.domain.targets import NO_TARGET, Control, Kind, Label, Option, Target
 from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Claim, Counts, Deleted, Pages, Task, TaskState
 from backend.core.domain.work import Caller, JobView, Knock, WorkerView
 
@@ -42,6 +43,7 @@ __all__ = [
     "GUESSES",
     "LARGEST_ID",
     "MOST_PAGES",
+    "NO_TARGET",
     "PLAIN",
     "PUBLICATION_MOVES",
     "READING",
@@ -50,6 +52,7 @@ __all__ = [
     "Backbone",
     "Caller",
     "Claim",
+    "Control",
     "Counts",
     "Deleted",
     "Embedded",
@@ -61,8 +64,11 @@ __all__ = [
     "Head",
     "Inputs",
     "JobView",
+    "Kind",
     "Knock",
+    "Label",
     "LabelConfig",
+    "Option",
     "Pages",
     "Pick",
     "Prediction",
@@ -77,6 +83,7 @@ __all__ = [
     "RenewalMode",
     "Server",
     "Strategy",
+    "Target",
     "Task",
     "TaskState",
     "WorkerView",

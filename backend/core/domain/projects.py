@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from backend.core.domain.targets import NO_TARGET, Kind, Target
+
 RenewalMode = Literal["off", "suggest", "auto"]
 KEY = re.compile(r"([1-9]\d{0,9})(\.\d{1,15})?", re.ASCII)
+LEARNT: tuple[Kind, ...] = ("one",)  # kinds of targets that heads learn
 LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 
 
@@ -23,7 +26,7 @@ def is_another(key: str, other: str) -> bool:
     return "." in key and "." in other and key != other
 
 
-READING = 1
+READING = 2
 """How label configs and annotations are read. Raised with each change of it: all annotations are then read anew."""
 
 
@@ -32,22 +35,27 @@ class LabelConfig:
     """What of a Label Studio label config concerns us; `problem` says why class probabilities cannot work, or ""."""
 
     image_key: str | None  # path in the task data of the first image, for words; None: no image can be had
-    from_name: str | None  # name of the tag that we learn from
-    to_name: str | None  # name of the Image tag that it is about
-    classes: tuple[str, ...]
-    single_choice: bool  # whether each image gets one class: else nothing is learnt
+    target: Target = NO_TARGET
     problem: str = ""
     images: tuple[str, ...] = ()  # values of all Image tags, as the config writes them
-    nested: bool = False  # the classes are paths of nested choices
     left_out: tuple[tuple[str, str], ...] = ()  # (control tag, why it cannot be learnt from; "": another is used)
     unshown: tuple[tuple[str, str], ...] = ()  # (Image tag, why it is not embedded)
     asked: str = ""  # the project's `learn_from` when this was read
     reading: int = READING
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        return self.target.classes
+
+    @property
+    def learnt(self) -> bool:
+        """Whether a head learns from the labels, so that there are class probabilities."""
+        return self.target.kind in LEARNT
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """Names of all control tags, whether they can be learnt from or not."""
-        return (*([self.from_name] if self.from_name else []), *(tag for tag, _ in self.left_out))
+        return (*([self.target.tag] if self.target.tag else []), *(tag for tag, _ in self.left_out))
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.core.domain.targets import Label
+
 TaskState = Literal["pending", "embedded", "failed"]
 
 MOST_PAGES = 32
@@ -31,12 +33,13 @@ PLAIN = Pages()
 class Annotation:
     """One annotation's part that we learn from; `skipped`: cancelled by its annotator.
 
-    `choice` None of one that is not skipped: submitted, but nothing that we can learn from (empty, several, boxes).
+    `label` None of one that is not skipped: submitted, but nothing that we can learn from. Of a set of classes the
+    empty one is a label too: nothing of what was asked for is there.
     """
 
     id: int
     task_id: int
-    choice: str | None
+    label: Label | None
     skipped: bool
     updated_at: float
 
@@ -58,10 +61,11 @@ class Task:
     image: str | None  # the first one
     state: TaskState
     reason: str  # why it failed, or which of its pages are left out; else ""
-    label: str | None
+    label: str | None  # where it is one class
     skipped: bool
     audit: bool = False
     annotated: bool = False
+    present: tuple[str, ...] | None = None  # sorted; the label where it is a set of classes
     pages: tuple[str, ...] = ()  # all images where there are several
 
     @property
@@ -72,7 +76,7 @@ class Task:
     @property
     def open(self) -> bool:
         """Whether nobody has dealt with it yet."""
-        return self.label is None and not self.annotated and not self.skipped
+        return self.label is None and self.present is None and not self.annotated and not self.skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tasks of a project by state; `labels` counts tasks by class, `annotated` those that taught us nothing."""
+    """Tasks of a project by state; `annotated` counts those that taught us nothing.
+
+    labels : tasks by class; one with a set of classes counts for each of them. empty : labeled ones of none of them.
+    """
 
     tasks: int
     embedded: int
@@ -98,6 +105,7 @@ class Counts:
     annotated: int
     labels: Mapping[str, int]
     open: int  # embedded, and nobody has dealt with it: what there is to choose from
+    empty: int = 0
 
 
 def refs(image: str | None, pages: tuple[str, ...]) -> tuple[str, ...]:

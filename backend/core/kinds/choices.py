@@ -1,52 +1,57 @@
-"""What we learn from Label Studio's annotations: one choice, or nothing; and whether they are skips."""
+"""Choices: one class an image; where several may be chosen, or there is only one to choose, the set of those chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from backend.core.domain import Annotation, Guess, LabelConfig
-
-LONGEST = 1000  # characters of a class name; longer ones are no class names
-MOST, TEXT = 500, 20_000  # choices of one region, and their characters in all: nothing larger says one class
-
-Name = str | tuple[str, ...]
-"""A choice as Label Studio writes it: its name, or with nested choices the names on the way down to it."""
+from backend.core.domain import Control, Label, Target
+from backend.core.kinds.paths import all_paths, as_path, path_name, with_ancestors
+from backend.core.kinds.regions import per_region
+from backend.core.kinds.register import kind
+from backend.core.kinds.said import Name
 
 
-def choices_in(result: Any) -> list[tuple[str, tuple[Name, ...]]]:
-    """(from_name, choices) of every Choices region of an annotation's result; anything else is passed over."""
-    found = []
-    for region in result if isinstance(result, list) else []:
-        if not isinstance(region, Mapping) or region.get("type") != "choices":
-            continue
-        value = region.get("value")
-        names = value.get("choices") if isinstance(value, Mapping) else None
-        if isinstance(names, list):
-            kept = tuple(name for name in map(_name, names[: MOST + 1]) if name is not None)
-            small = len(names) <= MOST and sum(len("".join(name)) for name in kept) <= TEXT
-            found.append((str(region.get("from_name"))[:LONGEST], kept if small else ()))
-    return found
+def offer(control: Control) -> Target | str:
+    """Classes are what annotations will hold; of nested choices the path.
+
+    Without `allowNested` the editor shows the top level only. With it, ticking a choice ticks all below it; if there is
+    just one, either says the same, and the lower one stands for both.
+    """
+    if control.dynamic:
+        return "takes its choices from each task, so that the classes are not known"
+    if control.has("perRegion") or control.has("perItem"):
+        return per_region(control)
+    nested = control.has("allowNested")
+    several = control.attributes.get("choice", "single").startswith("multiple")
+    top = dict.fromkeys(option.name for option in control.options)
+    every = [(path_name(path), below) for path, below in all_paths(control.options)]
+    if not top:
+        return "has no choices"
+    about = control.images[0]
+    if several or len(every if nested else top) < 2:
+        classes = tuple(dict.fromkeys(name for name, _ in every)) if nested else tuple(top)
+        return Target("set", "choices", control.name, about, classes, nested, suggests=not nested)
+    single = tuple(dict.fromkeys(name for name, below in every if below != 1)) if nested else tuple(top)
+    return Target("one", "choices", control.name, about, single, nested, suggests=not nested)
 
 
-def _name(raw: Any) -> Name | None:
-    if isinstance(raw, str):
-        return raw if len(raw) <= LONGEST else None
-    if isinstance(raw, list | tuple) and raw and all(isinstance(part, str) for part in raw):
-        return tuple(raw) if sum(map(len, raw)) <= LONGEST else None
-    return None
+def read(target: Target, names: Sequence[Name]) -> Label | None:
+    """The one class that was chosen, None if there is none or more than one; or the set of those chosen."""
+    if target.kind == "set":
+        if target.nested:
+            return with_ancestors(names)
+        flat = [name for name in names if isinstance(name, str)]
+        return frozenset(flat) if len(flat) == len(names) else None
+    if target.nested:
+        return _one_path([as_path(name) for name in names])
+    return names[0] if len(names) == 1 and isinstance(names[0], str) else None
 
 
-def the_choice(choices: Sequence[tuple[str, Sequence[Name]]], config: LabelConfig) -> str | None:
-    """The one class that was chosen with the tag we learn from; None if there is none, or more than one."""
-    if not config.single_choice:
-        return None
-    made = [name for tag, names in choices if tag == config.from_name for name in names]
-    if config.nested:
-        return _one_path([(name,) if isinstance(name, str) else tuple(name) for name in made])
-    return made[0] if len(made) == 1 and isinstance(made[0], str) else None
+def write(_: Target, classes: Sequence[str]) -> tuple[str, Any]:
+    """Not of nested ones: Label Studio drops predictions that hold a path, and its editor does not tick a bare name."""
+    return "choices", list(classes)
 
 
 def _one_path(paths: Sequence[tuple[str, ...]]) -> str | None:
@@ -60,46 +65,4 @@ def _one_path(paths: Sequence[tuple[str, ...]]) -> str | None:
     return path_name(shared) if shared in paths else None
 
 
-def path_name(path: Sequence[str]) -> str:
-    r"""One name for a path of choices: Animal/Cat. A slash within a choice's own name is written \/, a backslash \\."""
-    return "/".join(part.replace("\\", r"\\").replace("/", r"\/") for part in path)
-
-
-def parse_time(text: Any) -> float:
-    """Label Studio's ISO time as seconds since the epoch; 0 for what is no time, so that it never wins."""
-    if not isinstance(text, str):
-        return 0.0
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def parse_annotation(raw: Mapping[str, Any], config: LabelConfig) -> Annotation:
-    """An annotation as the API and the webhooks send it."""
-    return Annotation(
-        id=int(raw["id"]),
-        task_id=int(raw["task"]),
-        choice=the_choice(choices_in(raw.get("result")), config),
-        skipped=bool(raw.get("was_cancelled")),
-        updated_at=parse_time(raw.get("updated_at") or raw.get("created_at")),
-    )
-
-
-def regions(config: LabelConfig, guess: Guess | None) -> list[dict[str, Any]]:
-    """A guess as the `result` of a prediction; empty where there is none or the config takes no single choice.
-
-    Of nested choices too: Label Studio drops predictions that hold a path, and its editor does not tick a bare name.
-    """
-    if guess is None or not config.single_choice or config.nested or config.from_name is None:
-        return []
-    return [
-        {
-            "from_name": config.from_name,
-            "to_name": config.to_name,
-            "type": "choices",
-            "value": {"choices": [guess.choice]},
-            "score": round(guess.confidence, 6),
-        }
-    ]
+kind("choices", ["Choices"], offer=offer, read=read, write=write)

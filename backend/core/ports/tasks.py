@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from backend.core.domain import Annotation, Claim, Counts, Deleted, Pages, RemoteTask, Task, TaskState
+from backend.core.domain import Annotation, Claim, Counts, Deleted, Label, Pages, RemoteTask, Task, TaskState
 
 
 class Tasks(Protocol):
@@ -95,7 +95,7 @@ class Tasks(Protocol):
         """How many tasks the audit stands for: drawn or passed over before they had a label or skip."""
         ...
 
-    def labels(self, project: int) -> tuple[dict[int, str], set[int]]:
+    def labels(self, project: int) -> tuple[dict[int, Label], set[int]]:
         """(task id -> label of labeled tasks, ids of the others that people dealt with: annotated or skipped)."""
         ...
 
@@ -107,8 +107,8 @@ class Tasks(Protocol):
         """Fold annotation events into the label table; any order, any number of times. Returns changed tasks.
 
         An older updated_at never replaces a newer one; a deletion is final (ids are not reused). The label of a task
-        is the majority of its annotations' choices, ties to the latest. Without one it is annotated if somebody
-        submitted an annotation, else skipped if somebody skipped it.
+        is the majority of its annotations' (see `kinds.vote`). Without one it is annotated if somebody submitted an
+        annotation, else skipped if somebody skipped it.
         Annotations of unknown tasks are kept and count once the task appears.
         """
         ...

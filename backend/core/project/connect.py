@@ -72,8 +72,8 @@ def _judge(remote: RemoteProject, config: LabelConfig) -> list[str]:
     if config.asked and config.asked not in config.tags:
         raise UserError(f"project {remote.ls_id} ({remote.title}): {config.problem}")
     notes = wording.reads(config)
-    if not config.single_choice:
-        why = config.problem or "its label config has no single-choice Choices tag"
+    if not config.learnt:
+        why = config.problem or "nothing in its label config can be learnt from"
         notes.append(f"only strategies that need no class probabilities work here: {why}")
     if not remote.tasks:
         notes.append("the project has no tasks yet; they are embedded as they are imported")

@@ -18,6 +18,7 @@ from backend.core.text.masking import mask_text
 
 Level = Literal["ok", "warn", "fail"]
 BOTH = "start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false (both are needed)"
+MOST_GONE = 10
 RECENT = 86_400.0  # seconds for which a repair is worth a warning
 BLOCKED = ("reserved network address", "reserved ip", "local ip", "ssrf")
 
@@ -131,12 +132,12 @@ def _config(services: Services, name: str, remote: RemoteProject, project: Proje
     elif config.asked and config.asked not in config.tags:
         cure = f"run: labelqueue set {remote.ls_id} learn_from=TAG, or learn_from=default"
         yield Finding("fail", f"{name}: {config.problem}", cure)
-    elif not config.single_choice:
-        why = config.problem or "there is no single-choice Choices tag"
+    elif not config.learnt:
+        why = config.problem or "nothing in the label config can be learnt from"
         cure = "add <Choices> with one choice per image, or use random, coreset or typiclust"
         yield Finding("warn", f"{name}: no class probabilities, so no margin or entropy: {why}", cure)
     else:
-        classes = f"{len(config.classes)} classes of {config.from_name!r}"
+        classes = f"{len(config.classes)} classes of {config.target.tag!r}"
         yield Finding("ok", f"{name}: images under {config.image_key!r}, {classes}")
     yield from (Finding("ok", f"{name}: {told}") for told in wording.reads(config))
 
@@ -208,3 +209,9 @@ def _tasks(services: Services, name: str, project: Project) -> Iterator[Finding]
         yield Finding("warn", f"{name}: {counts.failed} of {counts.tasks} images could not be embedded", cure)
     else:
         yield Finding("ok", f"{name}: {counts.embedded} of {counts.tasks} images embedded, none failed")
+    gone = {label: count for label, count in counts.labels.items() if label not in project.config.classes}
+    if gone and project.config.target.kind != "none":
+        named = ", ".join(f"{label} ({count})" for label, count in list(gone.items())[:MOST_GONE])
+        more = f" and {len(gone) - MOST_GONE} more" if len(gone) > MOST_GONE else ""
+        cure = "name them in the label config again, or label these tasks anew; until then nothing is learnt from them"
+        yield Finding("warn", f"{name}: labels of classes that the label config does not have: {named}{more}", cure)

@@ -24,7 +24,7 @@ from backend.core.text.json_text import BadJson, parse
 
 log = structlog.get_logger()
 
-UNREAD = LabelConfig(None, None, None, (), False, "the label config has not been read yet")
+UNREAD = LabelConfig(None, problem="the label config has not been read yet")
 MOST_CALLERS = 100  # unknown projects that wait or are remembered as none of ours; more are not heard
 LONGEST_EXTRA = 10_000  # characters of extra params that are kept for one
 

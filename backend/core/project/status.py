@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backend.core.domain import Guess, JobView, Project, WorkerView
+from backend.core.domain import Guess, JobView, Kind, Project, WorkerView
 from backend.core.jobs import embed
 from backend.core.learning import curve
 from backend.core.learning.curve import Accuracy, HeadView
@@ -53,13 +53,15 @@ class ProjectStatus:
     pending: int
     failed: int
     labeled: int
+    empty: int  # labeled ones that show none of the classes; where labels are sets
     annotated: int  # people submitted something, and nothing can be learnt from it
     skipped: int
     open: int  # embedded, and nobody has dealt with it
+    target: Kind  # what a label is: one class, a set of those present, none
     learns_from: str | None  # name of the tag; None: nothing is learnt, `config_problem` says why
     left_out: Mapping[str, str]  # other tags -> why; "": it could be learnt from too
     config_problem: str
-    classes: Mapping[str, int]
+    classes: Mapping[str, int]  # tasks of each; one with a set of classes counts for all of them
     strategy: str
     preset: str | None  # the name by which the strategy was chosen, if not its own
     params: Mapping[str, Any]
@@ -120,10 +122,12 @@ def status(services: Services, project: Project) -> ProjectStatus:
         pending=counts.pending,
         failed=counts.failed,
         labeled=counts.labeled,
+        empty=counts.empty,
         annotated=counts.annotated,
         skipped=counts.skipped,
         open=counts.open,
-        learns_from=project.config.from_name if project.config.single_choice else None,
+        target=project.config.target.kind,
+        learns_from=project.config.target.tag if project.config.learnt else None,
         left_out=dict(project.config.left_out),
         config_problem=project.config.problem,
         classes=named | dict(counts.labels),

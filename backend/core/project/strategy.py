@@ -68,6 +68,6 @@ def checked(config: LabelConfig, name: str, params: Mapping[str, Any]) -> Strate
         selection.create(name, **params)
     except selection.SelectionError as error:
         raise BadSetting(str(error)) from error
-    if "probs" in entry.needs and config.image_key and not config.single_choice:  # no key: not read yet
+    if "probs" in entry.needs and config.image_key and not config.learnt:  # no key: not read yet
         raise BadSetting(f"{name} needs class probabilities, and here {config.problem}")
     return Strategy(name, dict(params))

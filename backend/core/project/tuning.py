@@ -142,8 +142,6 @@ def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:
     if tag not in config.tags:
         raise BadSetting(f"learn_from: the label config has no tag {tag!r}; it has: {', '.join(config.tags) or 'none'}")
     why = dict(config.left_out).get(tag, "")
-    if tag == config.from_name:
-        why = config.problem
     if why:
         raise BadSetting(f"learn_from: nothing can be learnt from {tag!r}: {why}")
 

@@ -18,19 +18,25 @@ def reads(config: LabelConfig) -> list[str]:
     told = []
     spare = [tag for tag, why in config.left_out if not why]
     refused = [f"{tag} ({why})" for tag, why in config.left_out if why]
-    if config.single_choice and config.left_out:
+    target = config.target
+    if target.kind == "set":
+        told.append(f"a label is the set of those of {len(target.classes)} classes that {target.tag} shows to be there")
+    if config.learnt and config.left_out:
         out = [f"left out: {', '.join(refused)}"] if refused else []
         out += [f"not used: {', '.join(spare)} (labelqueue set PROJECT learn_from=TAG to change)"] if spare else []
-        told.append("; ".join([f"learns from {config.from_name}", *out]))
+        told.append("; ".join([f"learns from {target.tag}", *out]))
     if len(config.shown) > 1:
         told.append(f"a task's images are those of all Image tags ({', '.join(config.shown)}), as one vector")
     told += [f"the Image tag {tag} is left out: its {why}" for tag, why in config.unshown]
     return told
 
 
-def labeled(labels: int, annotated: int, skipped: int) -> str:
-    """ "12, 3 annotated (nothing to learn from), 2 skipped"."""
-    more = [f"{annotated} annotated (nothing to learn from)"] * bool(annotated) + [f"{skipped} skipped"] * bool(skipped)
+def labeled(labels: int, annotated: int, skipped: int, empty: int = 0) -> str:
+    """ "12, 4 of them without any class, 3 annotated (nothing to learn from), 2 skipped"."""
+    more = [f"{empty} of them without any class"] * bool(empty)
+    more += [f"{annotated} annotated (nothing to learn from)"] * bool(annotated) + [f"{skipped} skipped"] * bool(
+        skipped
+    )
     return ", ".join([str(labels), *more])
 
 

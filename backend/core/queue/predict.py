@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.core.domain import TITLE, Project, is_another, ls_id_of
 from backend.core.errors import UnknownProject, UserError
-from backend.core.kinds.choices import regions
+from backend.core.kinds.suggest import regions
 from backend.core.services import Services
 
 
@@ -36,7 +36,7 @@ def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[
         behind = 1.0 + (guess.confidence if guess else 1.0)
         items.append(
             {
-                "result": regions(project.config, guess) if project.preannotate and task not in drawn else [],
+                "result": regions(project.config.target, guess) if project.preannotate and task not in drawn else [],
                 "score": round(positions.get(task, behind), 6),
                 "model_version": version,
             }

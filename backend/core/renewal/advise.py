@@ -25,6 +25,8 @@ def consider(services: Services, project_id: int) -> str:
         return "wait"
     table = services.features.load(project_id, project.features_version)
     labels = read_labels(services, project, table)
+    if labels.present is not None:  # features are renewed by single classes only
+        return "wait"
     pool = services.pools.kept.get(project_id)
     scaling = pool.scaling if pool is not None and pool.version == project.features_version else None
     evidence = measure(table.vectors, labels.trainable, head.report.get("accuracy"), scaling=scaling)

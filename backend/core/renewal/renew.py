@@ -38,6 +38,8 @@ def start(services: Services, project_id: int, method: Method | None = None) -> 
     project = services.projects.get(project_id)
     table = _seen(services, project)
     labels = read_labels(services, project, table)
+    if labels.present is not None:
+        raise UserError("features are fine-tuned where a label is one class; here it is a set of classes")
     rows = np.flatnonzero(labels.trainable >= 0)
     classes = len(np.unique(labels.rows[rows]))
     held_out = choose_held_out(table, labels, services.options.seed)

@@ -14,7 +14,7 @@ from backend.core.domain.training import FeatureSet
 from backend.core.errors import UserError
 from backend.core.learning import audit
 from backend.core.learning.heads import report_json
-from backend.core.learning.labels import Labels, read_labels
+from backend.core.learning.labels import Labels, as_text, read_labels
 from backend.core.services import Services
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MANY = 1_000_000  # rankings: all of them
 class LabelRow:
     """One task that people dealt with: what people said and when, and the ranking that had served it by then.
 
-    image, images : the first one, and how many there are.
+    image, images : the first one, and how many there are. label : one class; present : a set of them, as JSON.
     labeled_at : seconds since the epoch, of its newest annotation; ranking, strategy, position: of the newest ranking
     made before that which holds the task, None if none does (it was labeled before, or outside the queue).
     """
@@ -35,6 +35,7 @@ class LabelRow:
     task: int
     image: str | None
     label: str | None
+    present: str | None
     skipped: bool
     annotated: bool
     images: int
@@ -120,6 +121,8 @@ def package(services: Services, project: Project) -> Package:
 
     table = services.features.load(project.id, project.features_version)
     labels = read_labels(services, project, table)
+    if labels.present is not None:
+        raise UserError(f"project {project.ls_id} labels sets of classes: there is no model to take away yet")
     known = labels.trainable
     if len(np.unique(known[known >= 0])) < 2:
         raise UserError(
@@ -170,7 +173,8 @@ def _label_rows(services: Services, project: Project, rankings: Sequence[Ranking
             LabelRow(
                 task,
                 known[task].image,
-                given.get(task),
+                known[task].label,
+                None if known[task].present is None else as_text(frozenset(known[task].present or ())),
                 known[task].skipped,
                 known[task].annotated,
                 len(known[task].refs),

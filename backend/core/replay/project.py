@@ -15,6 +15,8 @@ def labeled(services: Services, project: Project) -> tuple[Truth, list[str]]:
     """Features and labels of the labeled tasks, and what to warn of. Raises `UserError` if two classes lack labels."""
     table = services.features.load(project.id, project.features_version)
     labels = read_labels(services, project, table)
+    if labels.present is not None:
+        raise UserError(f"project {project.ls_id} labels sets of classes; a replay takes one class an image only")
     rows = np.flatnonzero(labels.rows >= 0)
     present = np.unique(labels.rows[rows])
     if len(present) < 2:

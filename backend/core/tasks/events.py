@@ -15,10 +15,11 @@ from typing import Any
 import structlog
 
 from backend.core import jobs
-from backend.core.domain import Annotation, Deleted, LabelConfig
+from backend.core.domain import Annotation, Deleted, Target
 from backend.core.errors import UnknownProject
 from backend.core.jobs import Job
-from backend.core.kinds.choices import choices_in, parse_time, the_choice
+from backend.core.kinds.annotations import label_of, parse_time
+from backend.core.kinds.said import said
 from backend.core.queue import due, nudges
 from backend.core.renewal import renew
 from backend.core.services import Services
@@ -84,7 +85,7 @@ def absorb(services: Services, limit: int = 1000) -> int:
                 except UnknownProject:
                     log.info("events of a project that is not connected", ls_id=ls_id, events=len(mine))
                     continue
-                annotations, deleted = _parse(mine, project.config)
+                annotations, deleted = _parse(mine, project.config.target)
                 changed += services.tasks.apply(project.id, annotations, deleted)
                 gone = [i for item in deleted if item.kind == "tasks" for i in item.ids]
                 if gone:
@@ -125,10 +126,10 @@ def _is_event(event: Mapping[str, Any]) -> bool:
 
 
 def _is_choice(pair: Any) -> bool:
-    """(tag, names or paths), as JSON keeps it."""
-    if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[1], list | tuple):
+    """`said.Said`, as JSON keeps it."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[1], list | tuple | None):
         return False
-    return isinstance(pair[0], str) and all(isinstance(name, str) or _is_path(name) for name in pair[1])
+    return isinstance(pair[0], str) and all(isinstance(name, str) or _is_path(name) for name in pair[1] or ())
 
 
 def _is_path(name: Any) -> bool:
@@ -152,16 +153,16 @@ def _written(project: int, raw: Mapping[str, Any]) -> dict[str, Any] | None:
         "task": task,
         "skipped": bool(raw.get("was_cancelled")),
         "at": parse_time(raw.get("updated_at") or raw.get("created_at")),
-        "choices": choices_in(raw.get("result")),
+        "choices": said(raw.get("result")),
     }
 
 
-def _parse(events: list[dict[str, Any]], config: LabelConfig) -> tuple[list[Annotation], list[Deleted]]:
+def _parse(events: list[dict[str, Any]], target: Target) -> tuple[list[Annotation], list[Deleted]]:
     annotations, deleted = [], []
     for event in events:
         if "gone" in event:
             deleted.append(Deleted(event["gone"], tuple(event["ids"]), event["at"]))
         else:
-            choice = the_choice(event["choices"], config)
-            annotations.append(Annotation(event["id"], event["task"], choice, event["skipped"], event["at"]))
+            label = label_of(event["choices"], target)
+            annotations.append(Annotation(event["id"], event["task"], label, event["skipped"], event["at"]))
     return annotations, deleted

@@ -63,7 +63,8 @@ def _refresh_config(services: Services, project: Project, remote: RemoteProject)
 
 def _read_by(config: LabelConfig) -> tuple[object, ...]:
     """What decides which images and labels are read out of a task."""
-    return config.from_name, config.shown, config.single_choice, config.nested, config.reading
+    target = config.target
+    return config.shown, target.kind, target.family, target.tag, target.nested, config.reading
 
 
 def _pull(services: Services, project: Project, since: float | None) -> float:

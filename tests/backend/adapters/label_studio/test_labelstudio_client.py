@@ -206,7 +206,7 @@ def test_whatever_changes_a_task_shows_it_among_those_changed_since(
 
     def changed(before: float) -> dict[int, list[tuple[str | None, bool]]]:
         seen = api.tasks(project, config, since=before + 1e-6)
-        return {task.id: [(item.choice, item.skipped) for item in task.annotations] for task in seen}
+        return {task.id: [(item.label, item.skipped) for item in task.annotations] for task in seen}
 
     start = newest()
     assert changed(start) == {}

@@ -17,9 +17,9 @@ def test_one_image_with_a_single_choice_gets_everything() -> None:
     config = parse_config(
         f'<View>{IMAGE}<Choices name="pet" toName="img" choice="single-radio">{PETS}</Choices></View>'
     )
-    assert (config.image_key, config.from_name, config.to_name) == ("image", "pet", "img")
+    assert (config.image_key, config.target.tag, config.target.about) == ("image", "pet", "img")
     assert config.classes == ("cat", "dog")
-    assert config.single_choice and config.problem == ""
+    assert config.target.kind == "one" and config.problem == ""
 
 
 def test_classes_are_what_annotations_hold_the_alias_before_the_value() -> None:
@@ -36,14 +36,14 @@ NESTED = (
 
 def test_without_allow_nested_only_the_top_level_can_be_chosen() -> None:
     config = parse_config(f'<View><View>{IMAGE}</View><Choices name="c" toName="img">{NESTED}</Choices></View>')
-    assert config.classes == ("pet", "car", "none") and config.single_choice and not config.nested
+    assert config.classes == ("pet", "car", "none") and config.target.kind == "one" and not config.target.nested
 
 
 def test_the_classes_of_nested_choices_are_their_paths() -> None:
     """(10-nested) A parent with one choice below it is that choice: the editor ticks both or none."""
     config = parse_config(f'<View>{IMAGE}<Choices name="c" toName="img" allowNested="true">{NESTED}</Choices></View>')
     assert config.classes == ("pet", r"pet/c\/t", "pet/dog", "car/van", "none")
-    assert config.single_choice and config.nested and config.problem == ""
+    assert config.target.kind == "one" and config.target.nested and config.problem == ""
 
 
 def test_the_first_choices_on_an_image_is_taken_and_all_images_are_shown() -> None:
@@ -51,7 +51,7 @@ def test_the_first_choices_on_an_image_is_taken_and_all_images_are_shown() -> No
     images = '<Image name="left" value="$left"/><Image name="right" value="$right"/>'
     taken = f'<Choices name="pet" toName="right">{PETS}</Choices><Choices name="later" toName="left">{PETS}</Choices>'
     config = parse_config(f"<View>{text}{images}{taken}</View>")
-    assert (config.from_name, config.to_name) == ("pet", "right")
+    assert (config.target.tag, config.target.about) == ("pet", "right")
     assert config.shown == ("$left", "$right") and config.problem == ""
     assert config.left_out == (("mood", "is not about an image"), ("later", ""))
 
@@ -59,18 +59,18 @@ def test_the_first_choices_on_an_image_is_taken_and_all_images_are_shown() -> No
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (f'{IMAGE}<Choices name="p" toName="img" choice="multiple">{PETS}</Choices>', "several choices an image"),
         (f'{IMAGE}<Choices name="p" toName="img" value="$options"/>', "takes its choices from each task"),
-        (f'{IMAGE}<Choices name="p" toName="img" perRegion="true">{PETS}</Choices>', "for each region"),
-        (f'{IMAGE}<Choices name="p" toName="img"><Choice value="a"/></Choices>', "fewer than two choices"),
-        (f'{IMAGE}<RectangleLabels name="b" toName="img"><Label value="a"/></RectangleLabels>', "RectangleLabels"),
-        (f'{IMAGE}<BrushLabels name="m" toName="img"><Label value="a"/></BrushLabels>', "BrushLabels"),
-        (IMAGE, "no Choices tag"),
+        (f'{IMAGE}<BrushLabels name="m" toName="img" value="$labels"/>', "takes its labels from each task"),
+        (f'{IMAGE}<Taxonomy name="t" toName="img" apiUrl="https://x.org/t"/>', "takes its nodes from each task or"),
+        (f'{IMAGE}<TextArea name="t" toName="img"/>', "t is TextArea, which names no classes"),
+        (f'{IMAGE}<Number name="n" toName="img"/>', "takes any number"),
+        (f'{IMAGE}<Number name="n" toName="img" min="0" max="100"/>', "takes 101 values"),
+        (IMAGE, "has no control tag"),
     ],
 )
-def test_configs_without_one_class_an_image_keep_the_queue_and_say_what_fails(body: str, says: str) -> None:
+def test_configs_that_name_no_classes_keep_the_queue_and_say_what_fails(body: str, says: str) -> None:
     config = parse_config(f"<View>{body}</View>")
-    assert config.image_key == "image" and not config.single_choice
+    assert config.image_key == "image" and config.target.kind == "none" and not config.learnt
     assert says in config.problem
     assert "queue's order work" in config.problem and "margin, entropy" in config.problem
 
@@ -99,7 +99,7 @@ def test_configs_without_a_usable_image_say_why(text: str, says: str) -> None:
 def test_the_demos_config_is_read_and_one_character_labels_have_their_own_key() -> None:
     text = Images("k", "t", ("0", "a & b", '"'), ()).label_config
     config = parse_config(text)
-    assert config.classes == ("0", "a & b", '"') and config.single_choice and config.problem == ""
+    assert config.classes == ("0", "a & b", '"') and config.target.kind == "one" and config.problem == ""
     keys = [choice.get("hotkey") for choice in ElementTree.fromstring(text).iter("Choice")]
     assert keys == ["0", None, '"']
 
@@ -115,32 +115,31 @@ def test_a_tag_about_two_images_is_suggested_for_one_by_its_name() -> None:
     """Label Studio drops predictions for "img,img2"."""
     pet = f'<Choices name="pet" toName="b,img">{PETS}</Choices>'
     config = parse_config(f'<View>{IMAGE}<Image name="b" value="$b"/>{pet}</View>')
-    assert (config.to_name, config.single_choice) == ("b", True)
+    assert (config.target.about, config.target.kind) == ("b", "one")
 
 
 @pytest.mark.parametrize("before", [FLAG, MANY, EACH, BOXES, FLAG + MANY + EACH + BOXES])
-def test_the_first_choices_that_can_be_learnt_from_is_taken_wherever_it_stands(before: str) -> None:
+def test_the_first_choices_that_gives_one_class_is_taken_wherever_it_stands(before: str) -> None:
     """(10-F4) A flag, multiple choices or choices for each region do not hide a good one that follows."""
     config = parse_config(f"<View>{IMAGE}{before}{PET}</View>")
-    assert (config.from_name, config.single_choice, config.problem) == ("pet", True, "")
-    assert [tag for tag, why in config.left_out if why] == [
-        name for name in ("flag", "many", "each", "boxes") if f'"{name}"' in before
-    ]
+    assert (config.target.tag, config.target.kind, config.problem) == ("pet", "one", "")
+    assert config.left_out == tuple((name, "") for name in ("flag", "many", "each", "boxes") if f'"{name}"' in before)
 
 
 def test_the_tag_asked_for_is_taken() -> None:
     """(10-F4) learn_from=TAG overrides the first."""
     other = f'<Choices name="mood" toName="img">{PETS}</Choices>'
     config = parse_config(f"<View>{IMAGE}{PET}{other}</View>", "mood")
-    assert (config.from_name, config.left_out, config.asked) == ("mood", (("pet", ""),), "mood")
+    assert (config.target.tag, config.left_out, config.asked) == ("mood", (("pet", ""),), "mood")
 
 
 def test_a_tag_asked_for_that_is_not_there_or_cannot_be_learnt_from_is_said() -> None:
     """(10-F4) Nothing else is learnt in its place."""
     gone = parse_config(f"<View>{IMAGE}{PET}{FLAG}</View>", "mood")
-    assert not gone.single_choice and "no such tag; it has: pet, flag" in gone.problem
-    unfit = parse_config(f"<View>{IMAGE}{PET}{FLAG}</View>", "flag")
-    assert not unfit.single_choice and "fewer than two choices" in unfit.problem
+    assert gone.target.kind == "none" and "no such tag; it has: pet, flag" in gone.problem
+    note = '<TextArea name="note" toName="img"/>'
+    unfit = parse_config(f"<View>{IMAGE}{PET}{note}</View>", "note")
+    assert unfit.target.kind == "none" and "'note' is TextArea, which names no classes" in unfit.problem
 
 
 def test_an_image_that_is_the_same_for_all_tasks_is_left_out_beside_one_that_is_not() -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backend.core.domain import Annotation, Deleted, RemoteTask
+from backend.core.domain import Annotation, Deleted, Label, RemoteTask
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def tasks(state, project):
     return state.tasks
 
 
-def note(number: int, task: int, choice: str | None, at: float, skipped: bool = False) -> Annotation:
-    return Annotation(number, task, choice, skipped, at)
+def note(number: int, task: int, label: Label | None, at: float, skipped: bool = False) -> Annotation:
+    return Annotation(number, task, label, skipped, at)
 
 
 def test_an_older_event_never_replaces_a_newer_one(tasks, project):
@@ -148,11 +148,11 @@ def naive(events: list[Annotation], deleted: set[int], known: set[int]) -> tuple
     skipped: set[int] = set()
     for task in known:
         mine = [e for e in newest.values() if e.task_id == task and e.id not in deleted]
-        votes = Counter(e.choice for e in mine if e.choice is not None and not e.skipped)
+        votes = Counter(e.label for e in mine if e.label is not None and not e.skipped)
         if votes:
             best = [c for c, n in votes.items() if n == max(votes.values())]
-            last = max((e for e in mine if not e.skipped and e.choice in best), key=lambda e: (e.updated_at, e.id))
-            labeled[task] = str(last.choice)
+            last = max((e for e in mine if not e.skipped and e.label in best), key=lambda e: (e.updated_at, e.id))
+            labeled[task] = str(last.label)
         elif mine:
             skipped.add(task)
     return labeled, skipped
@@ -193,3 +193,43 @@ def test_threads_that_vote_on_the_same_task_at_once_lose_no_vote(tasks, project)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(vote, range(1, 17)))
     assert tasks.labels(project.id)[0] == {1: "dog"}
+
+
+def test_sets_are_voted_on_class_by_class_and_counted_by_class(tasks, project):
+    """(12-1) Majority per class; at half of the annotators the latest decides; the empty set is a label."""
+    a, b, ab, none = frozenset("a"), frozenset("b"), frozenset("ab"), frozenset[str]()
+    tasks.apply(project.id, [note(1, 1, ab, 1.0), note(2, 1, a, 2.0), note(3, 1, b, 3.0)])
+    tasks.apply(project.id, [note(4, 2, a, 5.0), note(5, 2, b, 4.0), note(6, 3, none, 1.0)])
+    tasks.apply(
+        project.id, [note(7, 4, none, 1.0, True), note(8, 5, None, 1.0), note(9, 6, None, 2.0), note(10, 6, a, 1.0)]
+    )
+    assert tasks.labels(project.id) == ({1: ab, 2: a, 3: none, 6: a}, {4, 5})
+    counts = tasks.counts(project.id)
+    assert (counts.labeled, counts.empty, counts.annotated, counts.skipped) == (4, 1, 1, 1)
+    assert counts.labels == {"a": 3, "b": 1}
+    known = {task.id: task for task in tasks.list(project.id)}
+    assert [known[n].present for n in (1, 2, 3, 4)] == [("a", "b"), ("a",), (), None]
+    assert known[1].label is None and [n for n in range(1, 8) if known[n].open] == [7]
+
+
+def test_counts_by_class_follow_changes_deletions_and_dropped_tasks(tasks, project):
+    """(12-1) The table of classes is what the labels say."""
+    tasks.apply(project.id, [note(n, n, frozenset({"a", f"b{n}"}), 1.0) for n in (1, 2, 3)])
+    tasks.apply(project.id, [note(1, 1, frozenset({"c"}), 2.0)])
+    assert tasks.counts(project.id).labels == {"a": 2, "b2": 1, "b3": 1, "c": 1}
+    tasks.apply(project.id, [note(2, 2, "a", 3.0)])  # read as one class from now on
+    assert tasks.counts(project.id).labels == {"a": 2, "b3": 1, "c": 1} and tasks.labels(project.id)[0][2] == "a"
+    tasks.apply(project.id, [], [Deleted("annotations", (1,), 9.0), Deleted("tasks", (3,), 9.0)])
+    counts = tasks.counts(project.id)
+    assert (counts.labels, counts.labeled) == ({"a": 1}, 1)
+    tasks.replace(project.id, [RemoteTask(4, "u4", (note(8, 4, frozenset({"d", "\0"}), 5.0),), 5.0)])
+    assert tasks.counts(project.id).labels == {"a": 1, "d": 1, "\ufffd": 1}
+    assert tasks.replace(project.id, [RemoteTask(4, "u4", (note(8, 4, frozenset({"d", "\0"}), 5.0),), 5.0)]) == 0
+
+
+def test_a_task_with_a_set_is_never_drawn_for_the_audit(tasks, project):
+    """(12-1) Not even with the empty one: it was served already."""
+    tasks.finish(project.id, dict.fromkeys(range(1, 41), "d"), {})
+    tasks.apply(project.id, [note(n, n, frozenset("a") if n % 2 else frozenset(), 1.0) for n in range(1, 21)])
+    tasks.draw_audit(project.id, 1.0, 0)
+    assert tasks.audit(project.id) == set(range(21, 41)) and tasks.counts(project.id).open == 20

@@ -29,7 +29,7 @@ def test_a_project_is_found_by_both_ids_as_it_was_added(state, project):
 def test_adding_again_updates_what_label_studio_owns_and_keeps_the_settings(state, project):
     state.projects.update(project.id, batch_size=3, preannotate=False, synced_at=5.5, head_size=20, backbone="b")
     state.projects.update(project.id, strategy=Strategy("margin", {"k": 2}), strategy_changed_at=9.0)
-    other = LabelConfig("img", None, None, (), False, "no Choices")
+    other = LabelConfig("img", problem="no Choices")
     again = state.projects.add(7, "7.1", title="Zoo", label_config="<View></View>", config=other, at=10.0)
     assert again == replace(
         project,

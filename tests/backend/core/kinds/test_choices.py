@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from backend.core.domain import Guess, LabelConfig
-from backend.core.kinds.choices import LONGEST, MOST, choices_in, parse_annotation, parse_time, path_name, regions
+from backend.core.domain import Guess, Target
+from backend.core.kinds.annotations import parse_annotation, parse_time
+from backend.core.kinds.paths import path_name
+from backend.core.kinds.said import LONGEST, MOST, said
+from backend.core.kinds.suggest import regions
 
-CONFIG = LabelConfig("image", "digit", "img", ("one", "two"), True)
+DIGIT = Target("one", "choices", "digit", "img", ("one", "two"), suggests=True)
 
 
 def choice(*names: Any, tag: str = "digit") -> dict[str, Any]:
@@ -21,8 +24,8 @@ def raw(result: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_the_one_choice_of_our_tag_is_the_label() -> None:
-    found = parse_annotation(raw([choice("other", tag="mood"), choice("two")]), CONFIG)
-    assert (found.id, found.task_id, found.choice, found.skipped) == (7, 3, "two", False)
+    found = parse_annotation(raw([choice("other", tag="mood"), choice("two")]), DIGIT)
+    assert (found.id, found.task_id, found.label, found.skipped) == (7, 3, "two", False)
     assert found.updated_at == pytest.approx(1795255200.5)
 
 
@@ -38,21 +41,21 @@ def test_the_one_choice_of_our_tag_is_the_label() -> None:
     ],
 )
 def test_no_choice_or_several_are_no_label(result: Any) -> None:
-    assert parse_annotation(raw(result), CONFIG).choice is None
+    assert parse_annotation(raw(result), DIGIT).label is None
 
 
 @pytest.mark.parametrize("region", [{"type": "choices"}, {"type": "choices", "value": {"choices": "one"}}, 5, None])
 def test_malformed_regions_are_passed_over(region: Any) -> None:
-    assert [names for _, names in choices_in([region, choice("one")])] == [("one",)]
+    assert [names for _, names in said([region, choice("one")])] == [("one",)]
 
 
 def test_a_name_of_ten_megabytes_is_not_kept() -> None:
-    assert choices_in([choice("x" * 10_000_000)]) == [("digit", ())]
-    assert choices_in([choice("x" * LONGEST)]) == [("digit", ("x" * LONGEST,))]
+    assert said([choice("x" * 10_000_000)]) == [("digit", None)]
+    assert said([choice("x" * LONGEST)]) == [("digit", ("x" * LONGEST,))]
 
 
 def test_a_skip_is_told_by_was_cancelled() -> None:
-    assert parse_annotation(raw([], was_cancelled=True), CONFIG).skipped
+    assert parse_annotation(raw([], was_cancelled=True), DIGIT).skipped
 
 
 @pytest.mark.parametrize("text", [None, 12, "yesterday", ""])
@@ -65,23 +68,18 @@ def test_a_time_without_zone_is_utc() -> None:
 
 
 def test_a_guess_becomes_a_region_that_reads_back_as_its_choice() -> None:
-    made = regions(CONFIG, Guess("two", 0.75))
+    made = regions(DIGIT, Guess("two", 0.75))
     assert made[0]["score"] == 0.75
-    assert parse_annotation(raw(made), CONFIG).choice == "two"
+    assert parse_annotation(raw(made), DIGIT).label == "two"
 
 
 def test_no_guess_or_no_single_choice_gives_an_empty_form() -> None:
-    assert regions(CONFIG, None) == []
-    assert regions(LabelConfig("image", "boxes", "img", ("one",), False, "boxes"), Guess("one", 1.0)) == []
+    assert regions(DIGIT, None) == []
+    assert regions(Target("set", "regions", "boxes", "img", ("one",)), Guess("one", 1.0)) == []
+    assert regions(Target("none"), Guess("one", 1.0)) == []
 
 
-MULTIPLE = LabelConfig("image", "digit", "img", ("one", "two"), False, "several choices")
-NESTED = LabelConfig("image", "digit", "img", ("Animal", "Animal/Cat", "Animal/Dog", "Other"), True, nested=True)
-
-
-def test_where_several_choices_may_be_made_one_is_no_label() -> None:
-    """(10-F1) Annotations that happen to hold one choice are not counted as labels."""
-    assert parse_annotation(raw([choice("one")]), MULTIPLE).choice is None
+NESTED = Target("one", "choices", "digit", "img", ("Animal", "Animal/Cat", "Animal/Dog", "Other"), nested=True)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +101,11 @@ def test_where_several_choices_may_be_made_one_is_no_label() -> None:
 )
 def test_the_path_of_a_nested_choice_is_the_class(paths: list[Any], label: str | None) -> None:
     """(10-nested) As the editor writes them."""
-    assert parse_annotation(raw([choice(*paths)]), NESTED).choice == label
+    assert parse_annotation(raw([choice(*paths)]), NESTED).label == label
 
 
 def test_a_path_is_no_class_where_choices_are_not_nested() -> None:
-    assert parse_annotation(raw([choice(["one"])]), CONFIG).choice is None
+    assert parse_annotation(raw([choice(["one"])]), DIGIT).label is None
 
 
 def test_names_of_paths_never_collide() -> None:

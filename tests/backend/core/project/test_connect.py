@@ -72,14 +72,14 @@ def test_a_refusal_by_label_studio_passes_on_and_connects_nothing(world):
 
 
 def test_a_project_without_images_is_refused_before_label_studio_is_touched(world):
-    world.ls.config = LabelConfig(None, None, None, (), False, "there is no Image tag")
+    world.ls.config = LabelConfig(None, problem="there is no Image tag")
     with pytest.raises(UserError, match="there is no Image tag"):
         connect(world.services, LS_ID)
     assert "add_backend" not in world.ls.calls
 
 
 def test_boxes_are_taken_with_a_note(world):
-    world.ls.config = LabelConfig("image", None, None, (), False, "boxes have no single class")
+    world.ls.config = LabelConfig("image", problem="boxes have no single class")
     assert any("boxes have no single class" in note for note in connect(world.services, LS_ID).notes)
 
 

@@ -122,9 +122,9 @@ def test_a_queue_that_is_not_ours_is_found(world):
 
 def test_label_configs_that_cannot_work_are_told(world):
     ready(world)
-    world.ls.config = LabelConfig(None, None, None, (), False, "there is no Image tag")
+    world.ls.config = LabelConfig(None, problem="there is no Image tag")
     assert "<Image" in only(wrong(world))[2]
-    world.ls.config = LabelConfig("image", None, None, (), False, "choices are multiple")
+    world.ls.config = LabelConfig("image", problem="choices are multiple")
     level, what, _ = only(wrong(world))
     assert level == "warn" and "choices are multiple" in what
 

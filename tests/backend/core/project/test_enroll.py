@@ -109,7 +109,7 @@ def test_extra_params_of_a_hello_act_only_with_the_whole_key(world: World, key: 
 
 
 def test_extra_params_that_do_not_suit_the_label_config_leave_the_project_connected(world: World) -> None:
-    world.ls.config = LabelConfig("image", None, None, (), False, "boxes have no single class")
+    world.ls.config = LabelConfig("image", problem="boxes have no single class")
     attach(world)
     register(world.services, KEY, LABEL_CONFIG, {"strategy": "margin"})
     run(world, "meet")

@@ -23,6 +23,7 @@ IMAGE = '<Image name="img" value="$image"/>'
 PETS = '<Choice value="cat"/><Choice value="dog"/>'
 FLAG = '<Choices name="flag" toName="img"><Choice value="broken"/></Choices>'
 TWO = f'<Choices name="pet" toName="img">{PETS}</Choices><Choices name="mood" toName="img">{PETS}</Choices>'
+NOTE = '<TextArea name="note" toName="img"/>'
 MANY = f'<Choices name="many" toName="img" choice="multiple">{PETS}</Choices>'
 NESTED = (
     '<Choices name="digit" toName="img" allowNested="true"><Choice value="Animal"><Choice value="Cat"/>'
@@ -62,23 +63,25 @@ def said(world: World) -> tuple[dict[int, str], set[int]]:
     return world.services.tasks.labels(world.project.id)
 
 
-def test_several_choices_are_annotated_and_nothing_is_learnt_from_them(world: World) -> None:
-    """(10-F1) One choice by chance is no label; the queue goes on, and does not offer the task again."""
+def test_several_choices_are_sets_that_are_counted_and_not_learnt_from_yet(world: World) -> None:
+    """(12-1) Nothing ticked and submitted is the empty set; the queue goes on, and does not offer the task again."""
     opened(world, MANY)
     served = world.rank()
     for task, names in zip(served[:3], (["cat"], ["cat", "dog"], []), strict=True):
         submit(world, task, *([region("many", *names)] if names else []))
     world.ls.annotate(LS_ID, served[3], None, world.clock.time, skipped=True)
     look(world)
-    assert said(world) == ({}, set(served[:4]))
+    sets = (frozenset({"cat"}), frozenset({"cat", "dog"}), frozenset())
+    assert said(world) == (dict(zip(served, sets, strict=False)), {served[3]})
     seen = status(world.services, world.project)
-    assert (seen.labeled, seen.annotated, seen.skipped) == (0, 3, 1)
-    assert seen.learns_from is None and "several choices" in seen.config_problem
+    assert (seen.labeled, seen.empty, seen.annotated, seen.skipped) == (3, 1, 0, 1)
+    assert (seen.target, dict(seen.classes)) == ("set", {"cat": 2, "dog": 1})
+    assert seen.learns_from is None and "gives a set of classes an image" in seen.config_problem
     assert not set(served[:4]) & {item.task for item in queue(world.services, world.project, 50)}
     assert not set(served[:4]) & set(world.rank())
     assert world.services.rankings.latest_head(world.project.id) is None
     text = "".join(str(line) for line in render_lines(world))
-    assert "3 annotated" in text and "1 skipped" in text and "nothing: " in text
+    assert "3, 1 of them without any class, 1 skipped" in text and "nothing: " in text
 
 
 def render_lines(world: World) -> list[str]:
@@ -89,13 +92,12 @@ def render_lines(world: World) -> list[str]:
     return console.export_text().splitlines()
 
 
-def test_a_project_of_boxes_ends_when_all_of_it_is_annotated(world: World) -> None:
+def test_a_project_of_captions_ends_when_all_of_it_is_annotated(world: World) -> None:
     """(10-F1) Annotated tasks count as served: no round is due when nothing is left."""
-    boxes = '<RectangleLabels name="boxes" toName="img"><Label value="a"/></RectangleLabels>'
-    opened(world, boxes, 3)
+    opened(world, NOTE, 3)
     world.rank()
     for task in (1, 2, 3):
-        submit(world, task, {"type": "rectanglelabels", "from_name": "boxes", "value": {"rectanglelabels": ["a"]}})
+        submit(world, task, {"type": "textarea", "from_name": "note", "value": {"text": ["a"]}})
     look(world)
     counts = world.services.tasks.counts(world.project.id)
     assert (counts.annotated, counts.open) == (3, 0)
@@ -106,8 +108,8 @@ def test_a_project_of_boxes_ends_when_all_of_it_is_annotated(world: World) -> No
 
 def test_the_page_and_the_api_tell_annotated_from_skipped(world: World, client: Any) -> None:
     """(10-F1) Wherever labels are counted."""
-    opened(world, FLAG)
-    submit(world, 1, region("flag", "broken"))
+    opened(world, NOTE)
+    submit(world, 1)
     world.ls.annotate(LS_ID, 2, None, world.clock.time, skipped=True)
     look(world)
     shown = client.get(f"/api/projects/{LS_ID}").json
@@ -117,19 +119,26 @@ def test_the_page_and_the_api_tell_annotated_from_skipped(world: World, client: 
     assert "1 annotated" in client.get("/").text
 
 
-def test_a_good_tag_behind_a_flag_is_learnt_from_and_both_are_named(world: World) -> None:
+def test_a_good_tag_behind_others_is_learnt_from_and_all_are_named(world: World) -> None:
     """(10-F4) In connect, doctor and status."""
-    configure(world, FLAG + TWO)
+    configure(world, NOTE + FLAG + TWO)
     world.ls.add_project(LS_ID, 30)
     notes = "\n".join(connect.connect(world.services, LS_ID).notes)
-    assert "learns from pet" in notes and "flag (has fewer than two choices)" in notes and "not used: mood" in notes
+    assert (
+        "learns from pet" in notes
+        and "note (is TextArea, which names no classes)" in notes
+        and "not used: flag, mood" in notes
+    )
     found = "\n".join(item.what for item in diagnose(world.services, [LS_ID], reach=lambda _: ""))
-    assert "2 classes of 'pet'" in found and "flag (has fewer than two choices)" in found
+    assert "2 classes of 'pet'" in found and "note (is TextArea, which names no classes)" in found
     sync.reconcile(world.services, world.project.id, full=True)
     seen = status(world.services, world.project)
-    assert (seen.learns_from, seen.left_out) == ("pet", {"flag": "has fewer than two choices", "mood": ""})
+    assert (seen.learns_from, seen.left_out) == (
+        "pet",
+        {"note": "is TextArea, which names no classes", "flag": "", "mood": ""},
+    )
     text = "\n".join(render_lines(world))
-    assert "pet; not from flag (has fewer than two choices), mood (could be: set learn_from)" in text
+    assert "pet; not from note (is TextArea, which names no classes), flag (could be: set learn_from), mood" in text
 
 
 def test_another_tag_to_learn_from_reads_all_annotations_anew(world: World) -> None:
@@ -143,7 +152,7 @@ def test_another_tag_to_learn_from_reads_all_annotations_anew(world: World) -> N
     assert change(world.services, world.project, {"learn_from": "mood"})["learn_from"] == "mood"
     assert world.asked() == ["reconcile"]
     look(world)
-    assert said(world)[0] == {1: "dog", 2: "dog"} and world.project.config.from_name == "mood"
+    assert said(world)[0] == {1: "dog", 2: "dog"} and world.project.config.target.tag == "mood"
     change(world.services, world.project, {"learn_from": "default"})
     look(world)
     assert said(world)[0] == {1: "cat", 2: "cat"}
@@ -151,14 +160,14 @@ def test_another_tag_to_learn_from_reads_all_annotations_anew(world: World) -> N
 
 def test_a_tag_that_is_not_there_or_cannot_be_learnt_from_is_refused_with_what_there_is(world: World) -> None:
     """(10-F4) By the settings, by extra params and by connect; nothing is changed then."""
-    opened(world, FLAG + TWO)
+    opened(world, NOTE + TWO)
     before = (current(world.project), world.project.strategy)
-    for name, told in (("nose", "has no tag 'nose'; it has: pet, flag, mood"), ("flag", "has fewer than two choices")):
+    for name, told in (("nose", "has no tag 'nose'; it has: pet, note, mood"), ("note", "is TextArea")):
         with pytest.raises(BadSetting, match=told):
             change(world.services, world.project, {"learn_from": name, "batch_size": 3})
         with pytest.raises(BadSetting, match=told):
             register(world.services, KEY, world.project.label_config, {"learn_from": name, "strategy": "typiclust"})
-    with pytest.raises(UserError, match="no such tag; it has: flag, pet, mood"):
+    with pytest.raises(UserError, match="no such tag; it has: note, pet, mood"):
         connect.connect(world.services, LS_ID, extra_params={"learn_from": "nose"})
     assert (current(world.project), world.project.strategy) == before
 
@@ -183,7 +192,7 @@ def test_a_tag_that_a_later_config_no_longer_has_is_told_and_nothing_else_is_lea
 
 
 def test_a_project_that_an_older_program_read_is_read_anew(world: World) -> None:
-    """(10-F1) Labels that such a program took from a project of several choices go."""
+    """(10-F1, 12-1) Labels that such a program took from a project of several choices become sets."""
     opened(world, MANY)
     world.clock.time += 1
     stale = world.ls.annotate(LS_ID, 1, "cat", world.clock.time)
@@ -196,7 +205,7 @@ def test_a_project_that_an_older_program_read_is_read_anew(world: World) -> None
         LS_ID, KEY, title="Digits", label_config=world.project.label_config, config=type(old)(**fields), at=1.0
     )
     look(world)
-    assert said(world) == ({}, {1})
+    assert said(world) == ({1: frozenset({"cat"})}, set())
 
 
 def test_nested_choices_are_learnt_by_their_path_and_publish_without_a_region(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.core.errors import UserError
-from backend.core.kinds.choices import regions
+from backend.core.kinds.suggest import regions
 from backend.core.queue.predict import predict
 from tests.backend.world import KEY, World
 from tests.fakes import CONFIG
@@ -26,7 +26,7 @@ def test_predict_answers_each_task_in_order_and_agrees_with_the_queue(world: Wor
     assert live is not None
     assert items[0]["model_version"] == live.guesses_version != live.model_version  # not the queue's
     guess = world.features.read_guesses(project.id, [order[0]])[order[0]]
-    assert items[2]["result"] == regions(CONFIG, guess)
+    assert items[2]["result"] == regions(CONFIG.target, guess)
 
 
 def test_predict_for_a_project_that_never_connected_is_the_callers_error(world: World) -> None:
