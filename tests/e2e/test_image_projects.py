@@ -88,8 +88,8 @@ def test_a_nested_guess_orders_the_queue_and_label_studio_drops_the_path_itself(
     assert live.label_studio.next_task(number) == ids[-1]
 
 
-def test_several_choices_are_annotated_and_said_to_be(live: Live) -> None:
-    """(10-F1, 10-F4) Seen in the status, by webhook and by reading; a flag before a good tag is passed over."""
+def test_several_choices_are_sets_and_another_tag_reads_all_anew(live: Live) -> None:
+    """(12-1, 10-F4) Seen in the status, by webhook and by reading; Choices of one class go before them."""
     many = '<Choices name="many" toName="img" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>'
     image = '<Image name="img" value="$image"/>'
     project, tasks = made(live, f"<View>{image}{many}</View>", lambda refs: {"image": refs[0]})
@@ -97,10 +97,12 @@ def test_several_choices_are_annotated_and_said_to_be(live: Live) -> None:
     body = {"result": [region], "was_cancelled": False, "lead_time": 1.0}
     live.label_studio.admin.http.post(f"/api/tasks/{tasks[0]}/annotations/", json=body).raise_for_status()
     live.label_studio.annotate(tasks[1], None)
-    live.counts(project, labeled=0, annotated=1, skipped=1)
+    live.label_studio.submit_nothing(tasks[2])
+    live.counts(project, target="set", labeled=2, empty=1, classes={"a": 1, "b": 0}, annotated=0, skipped=1)
     live.label_studio.update_project(project, label_config=f"<View>{image}{many}{CHOICES}</View>")
     live.labelqueue.run("sync", project)
-    live.counts(project, learns_from="digit", labeled=0, annotated=1, skipped=1)
-    live.labelqueue.run("set", project, "learn_from=digit")
-    refused = live.labelqueue.run("set", project, "learn_from=many", ok=False)
-    assert "nothing can be learnt from 'many': takes several choices" in refused.stderr
+    live.counts(project, target="one", learns_from="digit", labeled=0, annotated=2, skipped=1)
+    live.labelqueue.run("set", project, "learn_from=many")
+    live.counts(project, target="set", labeled=2, empty=1, classes={"a": 1, "b": 0}, skipped=1)
+    refused = live.labelqueue.run("set", project, "learn_from=img", ok=False)
+    assert "has no tag 'img'; it has: many, digit" in refused.stderr
