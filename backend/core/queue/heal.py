@@ -2,6 +2,10 @@
 
 The queue is made of predictions, and people can delete predictions, import others under the same name, or move tasks
 away; Label Studio then serves at random, or in another order, and says nothing. It does count predictions by version.
+
+Tasks that are deleted or moved leave the project at once, but their predictions are counted until Label Studio has
+deleted them, in the background, or for ever. So the right count lies between that of the tasks that are there and that of
+the import.
 """
 
 from __future__ import annotations
@@ -41,11 +45,14 @@ def reassert(services: Services, project: Project, remote: RemoteProject) -> boo
 def damage(services: Services, project: Project, live: Publication) -> str:
     """What is wrong with the predictions of the live ranking, in words; "" if they are as many as they should be.
 
-    By our tables, so that it costs one small request: tasks deleted a moment ago may make it err.
+    Costs one small request while all is well. Our tables may not know yet which tasks are gone, so what looks wrong by
+    them is asked of Label Studio.
     """
-    ids = sorted(_imported(services, live))
-    known = services.tasks.list(project.id, ids=ids, limit=max(len(ids), 1))
-    return _words(live, _counted(services, project, live), len(known))
+    imported = _imported(services, live)
+    known = services.tasks.list(project.id, ids=sorted(imported), limit=max(len(imported), 1))
+    if not _words(live, _counted(services, project, live), len(known), len(imported)):
+        return ""
+    return _wrong(services, project, live, imported)[0]
 
 
 def _repair(ours: Turn, project: Project) -> bool:
@@ -55,12 +62,7 @@ def _repair(ours: Turn, project: Project) -> bool:
     if live is None or ranking is None:
         return False
     remote = services.label_studio.project(project.ls_id)
-    imported = _imported(services, live)
-    counted = _counted(services, project, live)
-    asked = sorted(imported | {pick.task_id for pick in ranking.picks})
-    present = set(services.label_studio.task_ids(project.ls_id, asked))
-    settled = counted == _counted(services, project, live)  # else somebody is at it: the next look will tell
-    wrong = _words(live, counted, len(imported & present)) if settled else ""
+    wrong, present = _wrong(services, project, live, {pick.task_id for pick in ranking.picks})
     if wrong and not _healed_lately(services, project):
         log.warning("the queue is damaged: publishing it again", project=project.id, found=wrong)
         return bool(make_live(ours, project, ranking, among=present, healed=wrong))
@@ -74,6 +76,18 @@ def _repair(ours: Turn, project: Project) -> bool:
     )
     point(ours, project, live)
     return True
+
+
+def _wrong(services: Services, project: Project, live: Publication, more: set[int]) -> tuple[str, set[int]]:
+    """What is wrong in words, or "", and which of the imported tasks and of `more` are in the project.
+
+    Nothing is wrong while the count changes: somebody is at it, and the next look will tell.
+    """
+    imported = _imported(services, live)
+    counted = _counted(services, project, live)
+    present = set(services.label_studio.task_ids(project.ls_id, sorted(imported | more)))
+    settled = counted == _counted(services, project, live)
+    return (_words(live, counted, len(imported & present), len(imported)) if settled else ""), present
 
 
 def _healed_lately(services: Services, project: Project) -> bool:
@@ -93,10 +107,11 @@ def _imported(services: Services, live: Publication) -> set[int]:
     return {pick.task_id for pick in services.rankings.get(live.ranking).picks}
 
 
-def _words(live: Publication, counted: int, expected: int) -> str:
-    if counted < expected:
-        gone = "all" if not counted else f"{expected - counted} of"
-        return f"{gone} {expected} predictions of {live.model_version} were gone from Label Studio"
-    if counted > expected:
-        return f"Label Studio held {counted} predictions of {live.model_version} where LabelQueue made {expected}"
+def _words(live: Publication, counted: int, left: int, made: int) -> str:
+    """`left` of the `made` predictions belong to tasks that are in the project; those of the others come and go."""
+    if counted < left:
+        gone = "all" if not counted else f"{left - counted} of"
+        return f"{gone} {left} predictions of {live.model_version} were gone from Label Studio"
+    if counted > made:
+        return f"Label Studio held {counted} predictions of {live.model_version} where LabelQueue made {made}"
     return ""

@@ -133,6 +133,37 @@ def test_tasks_moved_to_another_project_are_no_longer_counted(world: World, orde
     assert version(world) == after
 
 
+def test_predictions_of_tasks_that_are_being_deleted_are_no_damage(world: World, order: list[int]) -> None:
+    """(10-C1) Label Studio unlinks the tasks first and deletes their predictions in the background: we published again
+    for nothing, and said that it held 30 predictions where we made 28."""
+    before = version(world)
+    world.ls.move(LS_ID, order[:2])  # as far as the request itself goes
+    look(world)
+    assert version(world) == before and world.served() == order[2:]
+    assert status(world.services, world.project).healed is None and told(world) == {}
+    world.ls.delete_predictions(LS_ID, order[:1])
+    look(world)
+    world.ls.delete_predictions(LS_ID, order[:2])
+    look(world)
+    assert version(world) == before and told(world) == {}
+
+
+def test_predictions_that_are_lost_while_tasks_are_being_deleted_come_back(world: World, order: list[int]) -> None:
+    """(10-C1) As soon as the background is done, the count tells."""
+    world.ls.move(LS_ID, order[:2])
+    world.ls.delete_predictions(LS_ID, order[:5])
+    look(world)
+    assert world.served() == order[2:]
+    seen = status(world.services, world.project).healed
+    assert seen is not None and seen.found.startswith("3 of 28 predictions of ")
+
+
+def test_the_doctor_asks_label_studio_before_it_calls_the_order_damaged(world: World, order: list[int]) -> None:
+    """(10-C1) Our tables learn of deleted tasks at the next look only."""
+    world.ls.drop(LS_ID, order[:2])
+    assert told(world) == {}
+
+
 def test_somebody_who_deletes_again_and_again_costs_one_import_a_look(world: World, order: list[int]) -> None:
     """(10-C1) Looks that events ask for come close together; healing does not."""
     world.ls.calls.clear()
