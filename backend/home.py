@@ -11,18 +11,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import structlog
 
+from backend.adapters.disk import FULL
 from backend.core.errors import BadSetting
-from backend.settings import Settings
+from backend.setting_sources import HOME_FILE
+from backend.settings import DEFAULT_HOME, Settings, strangers
 
 log = structlog.get_logger()
 
 MADE = ("labelqueue.sqlite*", "up.lock", "valkey", "features", "simulations", "*.log")
-WRITTEN = "labelqueue.env"  # by the operator
 
 
 def ensure(settings: Settings) -> None:
@@ -31,18 +34,16 @@ def ensure(settings: Settings) -> None:
     Raises `BadSetting` that names the folder and the way out. A few calls to the file system.
     """
     home = settings.home
-    try:
+    with usable(home):
         if not home.exists():
             home.mkdir(parents=True, mode=0o700)
-    except OSError as error:
-        raise _impossible(home, error) from error
     if not home.is_dir():
         raise _impossible(home, NotADirectoryError(errno.ENOTDIR, "it is not a folder"))
     if not os.access(home, os.W_OK | os.X_OK):
         read_only = os.statvfs(home).f_flag & os.ST_RDONLY
         raise _impossible(home, PermissionError(errno.EACCES, "read-only" if read_only else "we may not write in it"))
     shared = bool(home.stat().st_mode & stat.S_ISGID)
-    if home == Path("~/.labelqueue").expanduser().resolve():
+    if home == Path(DEFAULT_HOME).expanduser().resolve():
         _tighten(home, shared)
     for pattern in MADE:
         for path in home.glob(pattern):
@@ -51,14 +52,25 @@ def ensure(settings: Settings) -> None:
         with suppress(OSError):  # who writes there says what is wrong
             Path(settings.storage_url).mkdir(exist_ok=True, mode=0o770 if shared else 0o700)
     with suppress(OSError):
-        if (home / WRITTEN).stat().st_mode & 0o077:
-            log.error("others can read it, and it may hold secrets; run: chmod 600", file=str(home / WRITTEN))
+        if (home / HOME_FILE).stat().st_mode & 0o077:
+            log.error("others can read it, and it may hold secrets; run: chmod 600", file=str(home / HOME_FILE))
+    for what in strangers():
+        log.warning(what)
+
+
+@contextmanager
+def usable(home: Path) -> Iterator[None]:
+    """Turns errors of the file system within the block into words that name the home and the way out."""
+    try:
+        yield
+    except OSError as error:
+        raise _impossible(home, error) from error
 
 
 def in_use(settings: Settings) -> bool:
     """Whether anything of this installation is kept in the home."""
     places = (settings.database_url, settings.storage_url, settings.redis_url)
-    return any(str(settings.home) in place for place in places)
+    return any(str(settings.home) in text for place in places for text in (place, unquote(place)))
 
 
 def _tighten(path: Path, shared: bool) -> None:
@@ -70,5 +82,10 @@ def _tighten(path: Path, shared: bool) -> None:
 
 
 def _impossible(home: Path, error: OSError) -> BadSetting:
+    if error.errno in FULL:
+        return BadSetting(
+            f"the disk that holds the home folder {home} is full ({error.strerror}); "
+            "make room on it, or set LABELQUEUE_HOME to a folder on another disk"
+        )
     why = error.strerror or str(error)
     return BadSetting(f"the home folder {home} cannot be used ({why}); set LABELQUEUE_HOME to a folder we may write in")

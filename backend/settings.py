@@ -2,7 +2,8 @@
 
 A setting NAME comes from, in this order: LABELQUEUE_NAME, NAME, LABELQUEUE_NAME_FILE or NAME_FILE (a file that holds
 the value, as container secrets do), the same names in LABELQUEUE_HOME/labelqueue.env, the default.
-`labelqueue config` lists them with where each came from.
+`labelqueue config` lists them with where each came from. How texts are read: `setting_values`; where they stand:
+`setting_sources`.
 """
 
 from __future__ import annotations
@@ -10,31 +11,24 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from backend import setting_sources as sources
+from backend import setting_values as values
 from backend.core.errors import BadSetting
-from backend.core.text.masking import ESCAPE, MASK, mask_text, mask_url, secrets_in
+from backend.core.text.masking import MASK, mask_text, mask_url, secrets_in
+from backend.setting_values import Decimal, Whole, Words
 
-SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 107 bytes
+SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 107
 ADDRESSES = ("label_studio_url", "redis_url", "database_url", "storage_url", "public_url")
-
-
-def _split(value: object) -> object:
-    """Comma or space separated text as a tuple."""
-    return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+DEFAULT_HOME = "~/.labelqueue"
 
 
 def _setting(help: str, default: Any = ..., *, names: tuple[str, ...] = (), **limits: Any) -> Any:
@@ -45,11 +39,11 @@ def _setting(help: str, default: Any = ..., *, names: tuple[str, ...] = (), **li
 
 def _socket(data: dict[str, Any]) -> str:
     """URL of the embedded Valkey's socket; a home with a long path has it in a private folder of the temp folder."""
-    path = str(data["home"] / "valkey.sock")
-    if len(path) > SOCKET_PATH_LIMIT:
-        short = hashlib.sha256(path.encode()).hexdigest()[:16]
-        path = f"{tempfile.gettempdir()}/labelqueue-{os.getuid()}/{short}.sock"
-    return f"unix://{path}"
+    path = data["home"] / "valkey.sock"
+    if len(bytes(path)) > SOCKET_PATH_LIMIT:
+        short = hashlib.sha256(bytes(path)).hexdigest()[:16]
+        path = Path(tempfile.gettempdir(), f"labelqueue-{os.getuid()}", f"{short}.sock")
+    return values.socket_url(path)
 
 
 class Settings(BaseSettings):
@@ -58,7 +52,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = _setting(
-        "Folder of everything that is kept on this machine", lambda: Path("~/.labelqueue"), names=("LABELQUEUE_HOME",)
+        "Folder of everything that is kept on this machine", lambda: Path(DEFAULT_HOME), names=("LABELQUEUE_HOME",)
     )
     label_studio_url: str = _setting(
         "Label Studio as we reach it", "http://localhost:8080", names=("LABEL_STUDIO_HOST",), repr=False
@@ -71,7 +65,7 @@ class Settings(BaseSettings):
     )
     database_url: str = _setting(
         "SQLAlchemy URL of the state, SQLite or PostgreSQL",
-        lambda data: f"sqlite:///{data['home']}/labelqueue.sqlite",
+        lambda data: values.sqlite_url(data["home"] / "labelqueue.sqlite"),
         repr=False,
     )
     storage_url: str = _setting(
@@ -80,24 +74,24 @@ class Settings(BaseSettings):
         repr=False,
     )
     host: str = _setting("Address that the web process binds", "127.0.0.1")
-    port: int = _setting("Port of the web process", 9090, ge=0, le=65535)
+    port: Whole = _setting("Port of the web process", 9090, ge=1, le=65535)
     public_url: str = _setting(
         "Our address as Label Studio reaches it",
-        lambda data: f"http://127.0.0.1:{data.get('port', 9090)}",
+        lambda data: f"http://{values.host_in_url(data.get('host', ''))}:{data.get('port', 9090)}",
         repr=False,
     )
     basic_auth_user: str = _setting("User name asked of Label Studio and of API callers; empty: no check", "")
     basic_auth_pass: SecretStr | None = _setting("Password to BASIC_AUTH_USER", None)
-    threads: int = _setting("Threads of the web process", 8, ge=1, le=256)
-    max_body_mb: int = _setting(
+    threads: Whole = _setting("Threads of the web process", 8, ge=1, le=256)
+    max_body_mb: Whole = _setting(
         "Largest request body taken from who shows a password or our secret, MB", 64, ge=1, le=1024
     )
-    request_seconds: float = _setting("Seconds within which a request must be in, and its answer fetched", 20.0, gt=0)
-    workers: int = _setting("Worker processes that `labelqueue up` starts", 1, ge=0, le=64)
+    request_seconds: Decimal = _setting("Seconds within which a request must be in, and its answer fetched", 20.0, gt=0)
+    workers: Whole = _setting("Worker processes that `labelqueue up` starts", 1, ge=0, le=64)
     backbone: str = _setting(
         "timm model name or checkpoint path; empty: EfficientNet-Lite0, its weights come with the program", ""
     )
-    image_size: int | None = _setting("Side of the square input, pixels; empty: the backbone's own", None, ge=32)
+    image_size: Whole | None = _setting("Side of the square input, pixels; empty: the backbone's own", None, ge=32)
     device: str = _setting("auto, cpu, cuda or cuda:N", "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     precision: Literal["auto", "fp32", "bf16"] = _setting("Precision of the forward pass", "auto")
     image_hosts: Words = _setting(
@@ -106,51 +100,38 @@ class Settings(BaseSettings):
     local_files_root: Path | None = _setting(
         "Folder that Label Studio serves as /data/local-files/, if we may read it directly", None
     )
-    max_image_mb: float = _setting("Largest image file, MB", 50.0, gt=0)
-    max_image_pixels: int = _setting("Largest image, pixels", 100_000_000, ge=1)
-    image_seconds: float = _setting("CPU seconds that decoding one image may take", 20.0, gt=0, le=3600)
-    shard_size: int = _setting("Images that one embedding job takes", 512, ge=1, le=100_000)
-    chunk_size: int = _setting("Images per write: what a killed worker may have to do again", 64, ge=1, le=10_000)
-    batch_size: int = _setting("New labels that cause a re-ranking (default of new projects)", 10, ge=1)
-    min_interval: float = _setting("Least seconds between two re-rankings of a project", 5.0, ge=0)
+    max_image_mb: Decimal = _setting("Largest image file, MB", 50.0, gt=0)
+    max_image_pixels: Whole = _setting("Largest image, pixels", 100_000_000, ge=1)
+    image_seconds: Decimal = _setting("CPU seconds that decoding one image may take", 20.0, gt=0, le=3600)
+    shard_size: Whole = _setting("Images that one embedding job takes", 512, ge=1, le=100_000)
+    chunk_size: Whole = _setting("Images per write: what a killed worker may have to do again", 64, ge=1, le=10_000)
+    batch_size: Whole = _setting("New labels that cause a re-ranking (default of new projects)", 10, ge=1)
+    min_interval: Decimal = _setting("Least seconds between two re-rankings of a project", 5.0, ge=0)
     preannotate: bool = _setting("Put the guessed label into the annotator's form", True)
-    reconcile_seconds: float = _setting("Seconds between looks at Label Studio for what no event told", 60.0, gt=0)
-    seed: int = _setting("Seed of all random choices", 0, ge=0)
+    reconcile_seconds: Decimal = _setting("Seconds between looks at Label Studio for what no event told", 60.0, gt=0)
+    seed: Whole = _setting("Seed of all random choices", 0, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = _setting("Least severe log line written", "info")
     log_format: Literal["json", "text"] = _setting("Form of the log lines", "text")
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        try:
-            return home.expanduser().resolve()
-        except (OSError, RuntimeError) as error:  # too long, a ring of links, no such user
-            raise ValueError(f"cannot be found ({error}); name a folder that we may write in") from error
+        return values.home_path(home)
 
     @field_validator("redis_url")
     @classmethod
     def _queue(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            whole = parts.port is None or bool(parts.hostname)
-        except ValueError:  # its text may hold a part of the password
-            whole = False
-        stray = "@" in parts.path + parts.query + parts.fragment if whole and parts.scheme != "unix" else False
-        if not whole or stray or parts.scheme not in ("redis", "rediss", "unix"):
-            raise ValueError(f"must be redis://, rediss:// or unix://, as redis://user:password@host:6379/0; {ESCAPE}")
-        return url
+        return values.queue(url)
+
+    @field_validator("storage_url")
+    @classmethod
+    def _storage(cls, url: str) -> str:
+        return values.storage(url)
 
     @field_validator("label_studio_url", "public_url")
     @classmethod
     def _http(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # its text may hold a part of the password
-            known = False
-        if not known:
-            raise ValueError(f"must be an http:// or https:// address; {ESCAPE}")
-        return parts.geturl().rstrip("/")
+        return values.http(url)
 
     @field_validator("log_level", "log_format", "precision", "device", mode="before")
     @classmethod
@@ -166,7 +147,7 @@ class Settings(BaseSettings):
     @property
     def socket(self) -> Path | None:
         """Socket of the embedded Valkey; None where REDIS_URL names another server."""
-        return Path(self.redis_url.removeprefix("unix://")) if self.redis_url == _socket({"home": self.home}) else None
+        return values.socket_of(self.redis_url) if self.redis_url == _socket({"home": self.home}) else None
 
     @property
     def loopback(self) -> bool:
@@ -212,58 +193,37 @@ def shown_name(field: str) -> str:
     return "LABELQUEUE_HOME" if field == "home" else field.upper()
 
 
-def _find(field: str, environ: Mapping[str, str], label: str = "") -> tuple[str, str] | None:
-    """(value, where it came from) of a field; empty texts count as not set."""
-    for name in names_of(field):
-        if environ.get(name, "").strip():
-            return environ[name].strip(), f"{label}{name}"
-    for name in names_of(field):
-        path = environ.get(f"{name}_FILE", "")
-        if path:
-            try:
-                return Path(path).read_text(encoding="utf-8").strip(), f"{label}{name}_FILE"
-            except (OSError, UnicodeDecodeError) as error:
-                raise BadSetting(f"{name}_FILE={path} cannot be read: {error}") from error
-    return None
+def _home() -> str:
+    """The home folder as it is written, before any other setting is read."""
+    found = sources.find(names_of("home"), os.environ)
+    return found[0] if found else DEFAULT_HOME
 
 
-def _home_file(environ: Mapping[str, str]) -> dict[str, str]:
-    """What labelqueue.env in the home says: NAME=value lines."""
-    found = _find("home", environ)
-    try:
-        path = Path(found[0] if found else "~/.labelqueue").expanduser() / "labelqueue.env"
-        if not path.is_file():
-            return {}
-        path.open("rb").close()
-    except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise BadSetting(
-            f"the home folder or labelqueue.env in it cannot be read ({why}); see LABELQUEUE_HOME"
-        ) from error
-    from dotenv import dotenv_values
-
-    try:
-        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
-    except UnicodeDecodeError as error:
-        raise BadSetting(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-
-
-def _lookup(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _lookup() -> dict[str, tuple[str, str]]:
     """Field -> (value, source) for all fields that are set anywhere."""
-    home = _home_file(environ)
-    found = {name: _find(name, environ) or _find(name, home, "labelqueue.env: ") for name in Settings.model_fields}
-    return {name: hit for name, hit in found.items() if hit is not None}
+    kept = sources.home_file(_home())
+    label = f"{sources.HOME_FILE}: "
+    names = {field: names_of(field) for field in Settings.model_fields}
+    found = {
+        field: sources.find(names[field], os.environ) or sources.find(names[field], kept, label) for field in names
+    }
+    return {field: hit for field, hit in found.items() if hit is not None}
+
+
+def strangers() -> list[str]:
+    """What the operator set and nothing reads, in words: a name with a slip, say."""
+    return sources.strangers(_home(), [name for field in Settings.model_fields for name in names_of(field)])
 
 
 class _Environment(PydanticBaseSettingsSource):
     """Our naming rules as a source of pydantic-settings."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        hit = _find(field_name, os.environ)
+        hit = sources.find(names_of(field_name), os.environ)
         return (hit[0] if hit else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return {name: value for name, (value, _) in _lookup(os.environ).items()}
+        return {name: value for name, (value, _) in _lookup().items()}
 
 
 def load(**given: Any) -> Settings:
@@ -302,7 +262,7 @@ def _shown(name: str, value: Any) -> str:
 
 def rows(settings: Settings) -> list[Row]:
     """All settings with value, source and help, in the order of the class."""
-    found = _lookup(os.environ)
+    found = _lookup()
     return [
         Row(
             name=shown_name(name),
@@ -317,4 +277,4 @@ def rows(settings: Settings) -> list[Row]:
 
 def debug() -> bool:
     """Whether LABELQUEUE_DEBUG asks for stack traces."""
-    return os.environ.get("LABELQUEUE_DEBUG", "") not in ("", "0")
+    return os.environ.get(sources.DEBUG, "") not in ("", "0")

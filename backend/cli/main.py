@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -28,6 +29,16 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Learning": (features.features, features.curve),
     "Look": (show.status, show.queue, projects.tasks, show.strategies, show.doctor, run.config),
     "Try out and take away": (simulate.simulate, replay.replay, export.export, export.predict),
+}
+CURES = {
+    errno.ENOSPC: "make room on the disk that is written to",
+    errno.EDQUOT: "make room: the quota of this user is used up",
+    errno.EACCES: "give this user the right to it, or name another place",
+    errno.EPERM: "give this user the right to it, or name another place",
+    errno.EROFS: "it lies on a disk that cannot be written; name another place",
+    errno.ENOTDIR: "a part of it is a file; name a folder",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 for theme, commands in COMMANDS.items():
     for command in commands:
@@ -72,7 +83,8 @@ def main() -> None:
         if debug():
             raise
         where = f": {error.filename}" if error.filename else ""
-        base.tell(f"labelqueue: {error.strerror or error}{where}; LABELQUEUE_DEBUG=1 shows where this arose", err=True)
+        cure = CURES.get(error.errno or 0, "LABELQUEUE_DEBUG=1 shows where this arose")
+        base.tell(f"labelqueue: {error.strerror or error}{where}; {cure}", err=True)
         sys.exit(1)
 
 

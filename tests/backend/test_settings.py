@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 import pytest
+from redis.connection import parse_url
 
 from backend import settings as module
+from backend.adapters.state.engine import make_engine
 from backend.core.errors import BadSetting
-from backend.settings import Settings, load, rows
+from backend.home import ensure, in_use
+from backend.settings import Settings, load, rows, strangers
 
 TOKEN = "tok-5f0c1d"
 
@@ -75,7 +81,7 @@ def test_the_file_in_the_home_is_read_after_the_environment(monkeypatch, tmp_pat
 
 def test_a_bad_value_is_told_by_name_without_the_value(monkeypatch):
     monkeypatch.setenv("PORT", "sesame")
-    with pytest.raises(BadSetting, match="PORT: Input") as caught:
+    with pytest.raises(BadSetting, match="PORT: must be a whole number") as caught:
         load()
     assert "sesame" not in str(caught.value) and "factory" not in str(caught.value)
 
@@ -116,3 +122,127 @@ def test_a_settings_file_that_is_no_utf8_is_named(tmp_path, monkeypatch):
     (tmp_path / "labelqueue.env").write_bytes("PORT=9091".encode("utf-16"))
     with pytest.raises(BadSetting, match=r"labelqueue.env is not UTF-8 text"):
         load()
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "a b", "a%zz", "ä+b", "q'u\"o"])
+def test_a_home_of_any_name_keeps_everything_in_it(monkeypatch, tmp_path, name):
+    """(10-E4) The path was pasted into addresses: with ? or %41 the database lay elsewhere."""
+    home = tmp_path / name
+    monkeypatch.setenv("LABELQUEUE_HOME", str(home))
+    made = load()
+    assert make_engine(made.database_url).url.database == str(home / "labelqueue.sqlite")
+    assert parse_url(made.redis_url)["path"] == str(home / "valkey.sock") == str(made.socket)
+    assert made.storage_url == f"{home}/features" and in_use(made)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("file:///a%20b/c", "/a b/c"),
+        ("/a%20b", "/a%20b"),
+        ("s3://bucket/a%20b", "s3://bucket/a%20b"),
+        ("/x/../y", "/x/../y"),
+    ],
+)
+def test_the_store_is_a_plain_folder_or_an_object_store(given, kept):
+    """(10-E4) Features and weights read a file:// address in two ways."""
+    assert load(storage_url=given).storage_url == kept
+
+
+@pytest.mark.parametrize("url", ["s3:/bucket/x", "http://h/x", "file://x/y", "~nobody-of-that-name/x"])
+def test_an_address_that_is_no_store_is_refused(url):
+    with pytest.raises(BadSetting, match="STORAGE_URL"):
+        load(storage_url=url)
+
+
+@pytest.mark.parametrize("home", ["/tmp/a\nb", "/tmp/a\x1bb", "/tmp/\udcff"])
+def test_a_home_that_no_address_can_hold_is_refused(home):
+    with pytest.raises(BadSetting, match="LABELQUEUE_HOME"):
+        load(home=home)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("PORT", "0"),
+        ("PORT", "١٢٣٤"),
+        ("PORT", "9_090"),
+        ("PORT", "9090.0"),
+        ("PORT", "9" * 5000),
+        ("REQUEST_SECONDS", "inf"),
+        ("REQUEST_SECONDS", "nan"),
+        ("REQUEST_SECONDS", "1e999"),
+        ("MAX_IMAGE_MB", "Infinity"),
+        ("MIN_INTERVAL", "１"),
+        ("IMAGE_SIZE", "2_24"),
+    ],
+)
+def test_a_number_is_finite_and_in_plain_digits(monkeypatch, name, text):
+    """(10-E4) Each of them was taken."""
+    monkeypatch.setenv(name, text)
+    with pytest.raises(BadSetting, match=f"^{name}: .*(digits|greater than)"):
+        load()
+
+
+def test_no_number_of_the_settings_may_be_infinite():
+    for field, about in Settings.model_fields.items():
+        if "float" in str(about.annotation):
+            with pytest.raises(BadSetting, match="finite"):
+                load(**{field: float("inf")})
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("POTR=9091", "POTR in labelqueue.env is no setting .*did you mean PORT?"),
+        ("LABEL_STUDIO_APIKEY=x", "did you mean LABEL_STUDIO_API_KEY?"),
+        ("port=9091", "did you mean PORT?"),
+        ("WHOLLY_ELSE=1", "WHOLLY_ELSE in labelqueue.env is no setting of LabelQueue and is passed over$"),
+        ("SEED=1\nPORT 9091", "line 2 of labelqueue.env is not of the form NAME=value"),
+        ("SEED", "line 1 of labelqueue.env is not of the form"),
+        ("SSL_CERT_FILE=/x.pem", "from the environment only"),
+    ],
+)
+def test_what_nobody_reads_in_the_settings_file_is_told(tmp_path, line, told):
+    """(10-E4) A slip in a name was passed over silently."""
+    (tmp_path / "labelqueue.env").write_text(f"{line}\n")
+    [found] = strangers()
+    assert re.search(told.replace("?", r"\?"), found), found
+
+
+def test_names_that_are_read_are_not_told(tmp_path, monkeypatch):
+    (tmp_path / "labelqueue.env").write_text(
+        "# a comment\n\nexport PORT=9091\nLABELQUEUE_SEED=1\nLABEL_STUDIO_HOST=ls\nREDIS_URL_FILE=/k\nTHREADS=\n"
+    )
+    monkeypatch.setenv("LABELQUEUE_DEBUG", "1")
+    assert strangers() == []
+    monkeypatch.setenv("LABELQUEUE_PROT", "9091")
+    assert strangers() == [
+        "LABELQUEUE_PROT in the environment is no setting of LabelQueue; did you mean LABELQUEUE_PORT?"
+    ]
+
+
+def test_the_commands_that_run_log_what_nobody_reads(tmp_path, capfd):
+    from backend import logs
+
+    (tmp_path / "labelqueue.env").write_text("POTR=9091\n")
+    made = load()
+    logs.configure(made, process="test")
+    ensure(made)
+    assert "did you mean PORT?" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link to nothing"])
+def test_a_settings_file_that_is_no_file_is_refused(tmp_path, kind):
+    """(10-E4) It counted as none."""
+    path = tmp_path / "labelqueue.env"
+    path.mkdir() if kind == "a folder" else path.symlink_to(tmp_path / "absent")
+    with pytest.raises(BadSetting, match=r"labelqueue.env is no file"):
+        load()
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "10.0.0.5"])
+def test_our_address_is_by_default_where_we_listen(host):
+    """(10-E4) With HOST=::1 it named 127.0.0.1, where nobody listens."""
+    made = load(host=host)
+    assert urlsplit(made.public_url).hostname == host.strip("[]") and urlsplit(made.public_url).port == 9090

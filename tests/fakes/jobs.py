@@ -100,7 +100,7 @@ class FakeJobs:
 
     def ping(self) -> None:
         if self.down:
-            raise QueueDown("Redis does not answer at redis://fake; start it")
+            raise QueueDown("Redis does not answer at redis://fake; start it, or set REDIS_URL to where it runs")
 
     def hit(self, key: str, seconds: float) -> bool:
         fresh = key not in self.hits

@@ -102,4 +102,5 @@ def in_words(error: RedisError, where: str) -> str:
             return f"Redis at {where} {what} ({said}); {cure}"
     if isinstance(error, ResponseError):
         return f"Redis at {where} refuses ({said}); is it Redis 6.2 or Valkey, or newer?"
-    return f"Redis does not answer at {where} ({said}); start it, or set REDIS_URL to where it runs"
+    start = "run `labelqueue up`" if where.startswith("unix:") else "start it"
+    return f"Redis does not answer at {where} ({said}); {start}, or set REDIS_URL to where it runs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import sqlite3
@@ -15,11 +14,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from backend.adapters.disk import ROOM, lacks_room
 from backend.adapters.state.engine import Database, make_engine, sqlite_file
 from backend.adapters.state.feature_sets import SqlFeatureSets
 from backend.adapters.state.projects import SqlProjects
 from backend.adapters.state.rankings import SqlRankings
-from backend.adapters.state.sqlite_errors import StateDown, StateError, is_full, named
+from backend.adapters.state.sqlite_errors import StateDown, StateError, named
 from backend.adapters.state.tables import metadata
 from backend.adapters.state.tasks import SqlTasks
 from backend.core.errors import BadSetting
@@ -76,9 +76,12 @@ def _make_file(engine: Engine, file: Path) -> None:
             finally:
                 raw.close()
     except OSError as error:
-        if error.errno == errno.ENOSPC or is_full(file):
-            raise StateDown(f"the disk that holds the database {file} is full; make room on it") from error
-        raise StateError(f"cannot make {file} ({error.strerror}); choose another folder in DATABASE_URL") from error
+        if lacks_room(error, file.parent):
+            raise StateDown(f"the disk that holds the database {file} is full ({error.strerror}); {ROOM}") from error
+        raise StateError(
+            f"the database {file} cannot be made ({error.strerror}); see the rights of its folder, or set "
+            "DATABASE_URL to a file elsewhere"
+        ) from error
     except sqlite3.Error as error:
         raise named(error, file) or StateError(f"the database {file} cannot be used ({error})") from error
 
@@ -121,7 +124,12 @@ def _refuse_foreign(connection: Connection) -> None:
     found = set(inspect(connection).get_table_names())
     taken = sorted(found if connection.dialect.name == "sqlite" else found & set(metadata.tables))
     if taken:
-        raise BadSetting(f"DATABASE_URL names another program's database (it has the table {taken[0]}); name a new one")
+        file = connection.engine.url.database
+        where = f"the file {file}" if connection.dialect.name == "sqlite" else f"the database {file} of DATABASE_URL"
+        raise BadSetting(
+            f"{where} is another program's database (it has the table {taken[0]}); "
+            "move it away, or set DATABASE_URL to a new one"
+        )
 
 
 def _revision(connection: Connection) -> str | None:

@@ -90,13 +90,29 @@ def _parse(database_url: str) -> URL:
     try:
         url = make_url(database_url)
         kind = url.get_backend_name()
-        if kind in ("postgresql", "postgres"):
-            return url.set(drivername="postgresql+psycopg")
-        if kind == "sqlite" and url.database and url.database != ":memory:":
-            return url.set(drivername="sqlite+pysqlite")
     except (ArgumentError, NoSuchModuleError, ValueError):  # which may hold a part of the password
         raise BadSetting(f"DATABASE_URL is no database address; {known}; {ESCAPE}") from None
-    raise BadSetting(f"DATABASE_URL names no database that LabelQueue knows ({kind}); {known}")
+    if kind in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if kind != "sqlite":
+        raise BadSetting(f"DATABASE_URL names no database that LabelQueue knows ({kind}); {known}")
+    _check_file(url, options="?" in database_url)
+    return url.set(drivername="sqlite+pysqlite")
+
+
+def _check_file(url: URL, *, options: bool) -> None:
+    """Let a SQLite address name a file and nothing else: what else SQLite can do would lose the state."""
+    name = url.database or ""
+    if ":memory:" in name or url.query.get("mode") == "memory" or not (name or url.host):
+        raise BadSetting(
+            "DATABASE_URL names a database in memory, which no other process sees and which is gone at the end; "
+            "name a file: sqlite:///folder/state.db"
+        )
+    if url.host or url.username or options or name.startswith("file:"):
+        raise BadSetting(
+            "DATABASE_URL must be sqlite:/// and the path of a file, with no host and no options; "
+            "in the path write ? as %3F and % as %25; an absolute path makes four slashes: sqlite:////folder/state.db"
+        )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

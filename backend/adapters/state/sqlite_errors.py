@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from pathlib import Path
 
+from backend.adapters.disk import ROOM, is_full
 from backend.core.errors import LabelQueueError
 
-LEAST_FREE = 1 << 20  # bytes; below that a disk counts as full
 ANEW = "restore it from a backup, or move it away and run `labelqueue connect` again: tasks and labels come back"
 BROKEN = {sqlite3.SQLITE_NOTADB: "is no SQLite database, or is cut off", sqlite3.SQLITE_CORRUPT: "is damaged"}
 UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
@@ -27,8 +26,8 @@ def named(error: sqlite3.Error, file: Path) -> StateError | None:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in BROKEN:
         return StateError(f"the database {file} {BROKEN[code]} ({error}); {ANEW}")
-    if code in UNWRITABLE and (code == sqlite3.SQLITE_FULL or is_full(file)):
-        return StateDown(f"the disk that holds the database {file} is full ({error}); make room on it")
+    if code in UNWRITABLE and (code == sqlite3.SQLITE_FULL or is_full(file.parent)):
+        return StateDown(f"the disk that holds the database {file} is full ({error}); {ROOM}")
     if code in UNWRITABLE:
         return StateDown(
             f"the database {file} cannot be opened or written ({error}); see the rights of it and its folder"
@@ -36,11 +35,3 @@ def named(error: sqlite3.Error, file: Path) -> StateError | None:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateDown(f"{file} does not answer ({error}); see that no other program holds it")
     return None
-
-
-def is_full(file: Path) -> bool:
-    """Whether the disk of a file has no room, as far as that can be seen."""
-    try:
-        return shutil.disk_usage(file.parent).free < LEAST_FREE
-    except OSError:
-        return False

@@ -39,6 +39,12 @@ class Finding:
         return Finding(self.level, mask_text(self.what), mask_text(self.cure))
 
 
+def told(error: LabelQueueError | str, before: str = "", cure: str = "") -> Finding:
+    """An error as a finding: its text ends with what to do, behind a semicolon; `cure` is for texts that do not."""
+    fact, _, own = str(error).rpartition("; ")
+    return Finding("fail", before + fact, own) if fact else Finding("fail", before + own, cure)
+
+
 def diagnose(
     services: Services,
     ls_ids: list[int] | None = None,
@@ -49,13 +55,14 @@ def diagnose(
     """All findings: the installation, then each project of `ls_ids` (default: the connected ones).
 
     `reach(url)` returns why our web process does not answer there, or ""; `storage()` why the feature store cannot be
-    written, or "". Nothing here raises for what is wrong outside: that is what the findings are for.
+    written and, behind a semicolon, what to do, or "". Nothing here raises for what is wrong outside: that is what the
+    findings are for.
     """
     found = [*_parts(services, reach, storage)]
     try:
         known = {project.ls_id: project for project in services.projects.all()}
     except LabelQueueError as error:
-        return [*found, Finding("fail", f"the database cannot be used: {error}", "correct DATABASE_URL")]
+        return [*found, told(error)]
     found.append(Finding("ok", f"the database answers; {len(known)} project(s) connected"))
     server = list(_server(services))
     found += server
@@ -74,7 +81,7 @@ def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[]
         services.jobs.ping()
         workers = services.jobs.workers()
     except LabelQueueError as error:
-        yield Finding("fail", f"the queue is down: {error}", "run `labelqueue up`, or correct REDIS_URL")
+        yield told(error, cure="run `labelqueue up`, or correct REDIS_URL")
     else:
         yield Finding("ok", "Redis answers")
         if workers:
@@ -83,7 +90,7 @@ def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[]
             yield Finding("fail", "no worker runs: nothing is embedded or ranked", "run `labelqueue worker`")
     trouble = storage()
     if trouble:
-        yield Finding("fail", f"the feature store cannot be used: {trouble}", "correct STORAGE_URL or its permissions")
+        yield told(trouble, "the feature store cannot be used: ", "correct STORAGE_URL or its permissions")
     else:
         yield Finding("ok", "the feature store can be written")
     url = services.options.public_url
@@ -105,9 +112,8 @@ def _devices(workers: list[Any]) -> str:
 def _server(services: Services) -> Iterator[Finding]:
     try:
         server = services.label_studio.server()
-    except LabelStudioError as error:  # its text names the cure: unreachable, wrong kind of token, expired...
-        fact, _, cure = str(error).rpartition("; ")
-        yield Finding("fail", fact, cure) if fact else Finding("fail", cure)
+    except LabelStudioError as error:
+        yield told(error)
         return
     yield Finding("ok", f"Label Studio {server.version} answers; the token ({server.token}) is {server.user}'s")
 
@@ -118,7 +124,7 @@ def _project(services: Services, ls_id: int, project: Project | None) -> list[Fi
         remote = services.label_studio.project(ls_id)
         found = [*_config(services, name, remote, project), *_connection(services, name, ls_id)]
     except LabelStudioError as error:
-        return [Finding("fail", f"{name}: {error}", "check the id with `labelqueue status`; is it deleted?")]
+        return [told(error, f"{name}: ", "check the id with `labelqueue status`; is it deleted?")]
     if project is None:
         return [*found, Finding("fail", f"{name}: {UnknownProject(ls_id)}", f"run: labelqueue connect {ls_id}")]
     return [*found, *_queue(services, name, project, remote), *_tasks(services, name, project)]
@@ -196,7 +202,7 @@ def _whole(services: Services, name: str, project: Project, live: Publication) -
     try:
         wrong = damage(services, project, live)
     except LabelStudioError as error:
-        return Finding("fail", f"{name}: {error}", "see that Label Studio answers")
+        return told(error, f"{name}: ", "see that Label Studio answers")
     if wrong:
         return Finding("fail", f"{name}: the order is damaged: {wrong}", "the next look publishes it again")
     return Finding("ok", f"{name}: Label Studio serves our order ({live.model_version})")

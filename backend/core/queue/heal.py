@@ -3,9 +3,9 @@
 The queue is made of predictions, and people can delete predictions, import others under the same name, or move tasks
 away; Label Studio then serves at random, or in another order, and says nothing. It does count predictions by version.
 
-Tasks that are deleted or moved leave the project at once, but their predictions are counted until Label Studio has
-deleted them, in the background, or for ever. So the right count lies between that of the tasks that are there and that of
-the import.
+Tasks that are deleted or moved leave the project at once, but their predictions are counted on: until Label Studio has
+deleted them in the background, or for ever. So the right count lies between that of the tasks that are there and that
+of the import.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from sqlalchemy import text
 from backend.adapters.state import StateDown, StateError, open_state
 from backend.core.errors import BadSetting
 from tests.backend.conftest import CONFIG
+from tests.backend.disks import fill
 
 
 @pytest.fixture
@@ -66,11 +65,46 @@ def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "theirs.db") as connection:
         connection.execute("CREATE TABLE recipes (id INTEGER)")
     connection.close()
-    with pytest.raises(BadSetting, match=r"another program's database .it has the table recipes.; name a new one"):
+    with pytest.raises(BadSetting, match=r"another program's database .it has the table recipes.; move it away"):
         used(tmp_path / "theirs.db")
     with sqlite3.connect(tmp_path / "theirs.db") as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
     connection.close()
+
+
+def test_another_programs_file_at_the_default_place_is_named(tmp_path: Path, run, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """(10-E4) The text named DATABASE_URL, which nobody had set."""
+    with sqlite3.connect(tmp_path / "labelqueue.sqlite") as connection:
+        connection.execute("CREATE TABLE recipes (id INTEGER)")
+    connection.close()
+    monkeypatch.setenv("LABELQUEUE_HOME", str(tmp_path))
+    code, _, err = run("status")
+    assert code == 2 and err.startswith(f"labelqueue: the file {tmp_path}/labelqueue.sqlite is another program's"), err
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite://", "in memory"),
+        ("sqlite:///", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:///file::memory:?cache=shared&uri=true", "in memory"),
+        ("sqlite:///file:x?mode=memory&uri=true", "in memory"),
+        ("sqlite:////data/a?b/state.db", "%3F"),
+        ("sqlite://data/state.db", "four slashes"),
+        ("mysql://h/db", "no database that LabelQueue knows"),
+    ],
+)
+def test_an_address_of_no_file_is_refused(url: str, told: str) -> None:
+    """(10-E4) In memory nothing is kept; what follows a ? was an option, and the file lay elsewhere."""
+    with pytest.raises(BadSetting, match="DATABASE_URL") as caught:
+        open_state(url)
+    assert told in str(caught.value)
+
+
+def test_a_path_written_in_percents_is_that_path(tmp_path: Path) -> None:
+    open_state(f"sqlite:///{tmp_path}/a%3Fb%2541/state.db").close()
+    assert (tmp_path / "a?b%41" / "state.db").is_file()
 
 
 def test_another_programs_tables_in_postgresql_are_left_alone(postgres) -> None:  # type: ignore[no-untyped-def]
@@ -82,27 +116,6 @@ def test_another_programs_tables_in_postgresql_are_left_alone(postgres) -> None:
     state.close()
     with pytest.raises(BadSetting, match="another program's database"):
         open_state(url)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk needs the right to mount one")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as out:
-        try:
-            while True:
-                out.write(b"x" * 4096)
-        except OSError:
-            pass
 
 
 def test_a_full_disk_is_told_on_opening_a_new_database(small_disk: Path, run, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -68,7 +68,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match=r"cannot make .*choose another folder"):
+    with pytest.raises(StateError, match=r"cannot be made .*set DATABASE_URL to a file elsewhere"):
         open_state(f"sqlite:///{tmp_path}/file/state.db")
 
 

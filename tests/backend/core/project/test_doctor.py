@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from backend.adapters.state import StateDown
 from backend.core.domain import LabelConfig, RemoteBackend, WorkerView
 from backend.core.errors import LabelStudioRefused
 from backend.core.project.connect import connect
@@ -72,6 +73,33 @@ def test_our_own_web_process_and_the_store_are_looked_at(world):
     assert {level for level, _ in found} == {"fail"}
     assert any("PUBLIC_URL" in cure for cure in found.values())
     assert any("STORAGE_URL" in cure for cure in found.values())
+
+
+def test_the_way_out_is_the_one_that_the_error_itself_names(world):
+    """(10-E4) The arrow said "correct DATABASE_URL" for a full disk, and "correct REDIS_URL" for one of Redis."""
+    ready(world)
+    full = StateDown("the disk that holds the database /d/x is full (disk I/O error); make room on it")
+    world.services = replace(world.services, projects=Refusing(full))
+    assert wrong(world) == {
+        ("fail", "the disk that holds the database /d/x is full (disk I/O error)"): "make room on it"
+    }
+
+
+class Refusing:
+    """A store that answers every question with an error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def all(self):
+        raise self.error
+
+
+def test_what_the_store_lacks_is_told_with_its_own_way_out(world):
+    """(10-E4) On a full disk the feature store "can be written"."""
+    ready(world)
+    trouble = only(wrong(world, storage=lambda: "the disk that holds /d is full; make room on it"))
+    assert trouble == ("fail", "the feature store cannot be used: the disk that holds /d is full", "make room on it")
 
 
 def test_label_studio_refusing_the_token_stops_the_looking(world):
