@@ -10,6 +10,7 @@ import structlog
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from backend.adapters.state import StateDown
 from backend.core.errors import LabelQueueError, QueueDown, UnknownProject, UserError
 from backend.core.text.masking import mask_text
 
@@ -23,6 +24,7 @@ def handle(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(UserError, _user)
     app.register_error_handler(QueueDown, _queue)
+    app.register_error_handler(StateDown, _database)
     app.register_error_handler(LabelQueueError, _ours)
     app.register_error_handler(Exception, _ours)
 
@@ -57,8 +59,14 @@ def _queue(error: QueueDown) -> Response:
     return answer(503, text, headers={"Retry-After": "5"}, id=g.get("request_id", ""))
 
 
+def _database(error: StateDown) -> Response:
+    log.warning("the database is down", error=str(error), path=request.path)
+    text = "the database of LabelQueue does not answer; nothing is lost, Label Studio keeps the labels"
+    return answer(503, text, headers={"Retry-After": "5"}, id=g.get("request_id", ""))
+
+
 def _ours(error: Exception) -> Response:
     known = isinstance(error, LabelQueueError)
-    log.error("request failed", path=request.path, exc_info=error)
+    log.error("request failed", path=request.path, error=str(error), exc_info=None if known else error)
     number = g.get("request_id", "")
     return answer(503 if known else 500, f"internal error, see the log of LabelQueue for request {number}", id=number)

@@ -6,6 +6,7 @@ ask once a second what is due. Redis, database and Label Studio may go away and 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ from backend.core.errors import LabelQueueError, LabelStudioDown, QueueDown
 from backend.core.services import Services
 from backend.worker import context
 from backend.worker.jobs import JOBS
+from backend.worker.troubles import RQ_LOG, Hushed, Troubles
 
 log = structlog.get_logger()
 
@@ -63,7 +65,9 @@ class QueueWorker(SimpleWorker):
     job_class = NamedJob
     max_connection_wait_time = LONGEST_WAIT
 
-    def __init__(self, running: Running, connection: Redis, stopping: threading.Event) -> None:
+    def __init__(
+        self, running: Running, connection: Redis, stopping: threading.Event, troubles: Troubles | None = None
+    ) -> None:
         queues = [Queue(name, connection=connection, serializer=JSONSerializer, job_class=NamedJob) for name in QUEUES]
         super().__init__(
             queues,
@@ -76,6 +80,7 @@ class QueueWorker(SimpleWorker):
         )
         self._running = running
         self._stopping = stopping
+        self._troubles = troubles or Troubles()
         self._error: BaseException | None = None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -100,13 +105,21 @@ class QueueWorker(SimpleWorker):
             try:
                 return self._running.start(key, job_id)
             except QueueDown as error:
-                log.warning("Redis does not answer; trying again", error=one_line(error), key=key)
+                self._troubles.met("rq", error)
                 self._stopping.wait(BEAT_SECONDS)
         return False
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Called by RQ before and after each wait for a job; it raises while Redis is gone."""
+        super().heartbeat(timeout, pipeline)
+        if pipeline is None:
+            self._troubles.over("rq")
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Called by RQ with what the job raised."""
         error = exc_info[1]
+        if isinstance(error, RedisError):  # RQ could not tell how the job ended; the jobs themselves raise `QueueDown`
+            error = self._running.jobs.down(error)
         self._error = error
         if isinstance(error, LabelQueueError):
             log.warning("job failed", error=one_line(error))
@@ -156,22 +169,22 @@ def run_worker(
     unique = f"{name or host}-{uuid4().hex[:6]}"  # two containers may have the same name and process id
     view = WorkerView(unique, host, os.getpid(), "", "", 0.0)
     running = Running(RqJobs(redis_url, timeout=2.0), view)
-    stopping = threading.Event()
-    with _signals(stopping):
-        services = _patiently(services_factory, stopping)
+    stopping, troubles = threading.Event(), Troubles()
+    with _signals(stopping), _hushed(Hushed(troubles, running.jobs)):
+        services = _patiently(services_factory, stopping, troubles)
         if services is None:
             return
         context.install(services, running)
         stopped = threading.Event()
         threads = [
-            threading.Thread(target=_repeat, args=(step, stopped), name=title, daemon=True)
+            threading.Thread(target=_repeat, args=(step, title, stopped, troubles), name=title, daemon=True)
             for step, title in ((running.beat, "beat"), (lambda: _tick(services, running.jobs), "tick"))
         ]
         log.info("worker started", worker=view.name, queues=QUEUES)
         try:
             for thread in threads:
                 thread.start()
-            _work(running, redis_url, stopping, burst)
+            _work(running, redis_url, stopping, burst, troubles)
         finally:
             stopped.set()
             threads[0].join(BEAT_SECONDS)  # a sign of life after the leave would show a worker that is gone
@@ -181,32 +194,35 @@ def run_worker(
     log.info("worker stopped", worker=view.name)
 
 
-def _work(running: Running, redis_url: str, stopping: threading.Event, burst: bool) -> None:
+def _work(running: Running, redis_url: str, stopping: threading.Event, burst: bool, troubles: Troubles) -> None:
     """Run RQ's loop, and again when Redis threw it out."""
     wait = 0.5
     while not stopping.is_set():
         connection = Redis.from_url(redis_url, socket_connect_timeout=2)
         try:
-            worker = QueueWorker(running, connection, stopping)
+            worker = QueueWorker(running, connection, stopping, troubles)
             worker.work(burst=burst, logging_level="WARNING")
             if burst and not stopping.is_set():
                 return
             wait = 0.5
         except RedisError as error:
-            log.warning("Redis does not answer; trying again", error=one_line(error), seconds=wait)
+            troubles.met("rq", running.jobs.down(error))
         finally:
             connection.close()
         stopping.wait(wait)
         wait = min(wait * 2, LONGEST_WAIT)
 
 
-def _patiently(factory: Callable[[], Services], stopping: threading.Event) -> Services | None:
+def _patiently(factory: Callable[[], Services], stopping: threading.Event, troubles: Troubles) -> Services | None:
     wait = 0.5
     while not stopping.is_set():
         try:
-            return factory()
+            made = factory()
         except (StateDown, QueueDown, LabelStudioDown) as error:
-            log.warning("cannot start yet; trying again", error=one_line(error), seconds=wait)
+            troubles.met("start", error)
+        else:
+            troubles.over("start")
+            return made
         stopping.wait(wait)
         wait = min(wait * 2, LONGEST_WAIT)
     return None
@@ -219,17 +235,26 @@ def _tick(services: Services, jobs: RqJobs) -> None:
         due.tick(services)
 
 
-def _repeat(step: Callable[[], None], stopped: threading.Event) -> None:
+def _repeat(step: Callable[[], None], title: str, stopped: threading.Event, troubles: Troubles) -> None:
     """Every second; whatever goes wrong is said once and tried again."""
-    failing = False
     while not stopped.wait(BEAT_SECONDS):
         try:
             step()
-            failing = False
         except Exception as error:  # this thread must outlive anything: without it the worker counts as dead
-            if not failing:
-                log.warning("a look around failed; trying again each second", error=one_line(error))
-            failing = True
+            troubles.met(title, error)
+        else:
+            troubles.over(title)
+
+
+@contextmanager
+def _hushed(quiet: Hushed) -> Iterator[None]:
+    """The filter on RQ's log while we work."""
+    rq = logging.getLogger(RQ_LOG)
+    rq.addFilter(quiet)
+    try:
+        yield
+    finally:
+        rq.removeFilter(quiet)
 
 
 @contextmanager

@@ -127,7 +127,11 @@ class RqJobs:
         try:
             yield
         except RedisError as error:
-            raise QueueDown(in_words(error, self._where)) from error
+            raise self.down(error) from error
+
+    def down(self, error: RedisError) -> QueueDown:
+        """The client's error as ours."""
+        return QueueDown(in_words(error, self._where))
 
     def submit(self, job: Job) -> bool:
         """Enqueue `backend.worker.jobs.<name>(**arguments)`; False if the key waits, runs or backs off.

@@ -24,6 +24,7 @@ from backend.core.jobs import Job
 from backend.core.services import Services
 from backend.worker import runtime
 from backend.worker.runtime import QueueWorker, run_worker
+from backend.worker.troubles import Troubles
 from tests.harness.valkey import Valkey
 
 
@@ -161,6 +162,7 @@ def test_an_idle_worker_stops_at_once(workers):
 
 
 def test_work_goes_on_after_kill_9_of_valkey_amid_a_job(tmp_path: Path):
+    """And (10-E4) the log says in a line that Redis is gone, and in another that it is back; RQ wrote stack traces."""
     folder = tmp_path / "w"
     folder.mkdir()
     with Valkey(tmp_path / "v") as server:
@@ -177,6 +179,10 @@ def test_work_goes_on_after_kill_9_of_valkey_amid_a_job(tmp_path: Path):
         workers.until(lambda: workers.jobs.jobs() == [])
         assert workers.jobs.submit(Job("quick", "q", {"word": "again"}))
         workers.until(lambda: "again" in workers.log())
+        workers.until(lambda: "works again" in workers.errors())
+        said = workers.errors()
+        assert "Traceback" not in said and "quitting" not in said and "retrying in" not in said, said
+        assert said.count("trying again until it works") == 1, said
         workers.close()
 
 
@@ -254,6 +260,21 @@ def test_one_tick_a_second_finds_events_that_no_job_was_submitted_for(workers):
     workers.start()
     workers.jobs.push_events([{"project": 99, "gone": "tasks", "ids": [1], "at": 1.0}])
     workers.until(lambda: workers.jobs.backlog() == 0)
+
+
+def test_what_is_amiss_is_said_once_when_it_begins_and_once_when_all_parts_are_well_again(capfd) -> None:
+    """(10-E4) Each part of a worker said each time that Redis did not answer, and none that it was back."""
+    troubles = Troubles()
+    for _ in range(3):
+        troubles.met("beat", QueueDown("Redis does not answer; start it"))
+        troubles.met("tick", QueueDown("Redis does not answer; start it"))
+    troubles.met("tick", StateDown("the disk is full; make room on it"))
+    troubles.over("beat")
+    assert "works again" not in capfd.readouterr().out.replace("until it works", "")
+    troubles.over("tick")
+    troubles.over("tick")
+    said = capfd.readouterr().out
+    assert said.count("works again") == 2 and "Redis" in said and "the database" in said
 
 
 def test_a_worker_waits_for_its_database_and_gives_up_on_a_wrong_setting(valkey):
