@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
 import structlog
 from redis import RedisError
@@ -20,7 +21,11 @@ from backend.core.errors import LabelStudioDown, QueueDown
 
 log = structlog.get_logger()
 
-NAMES = {QueueDown: "Redis", StateDown: "the database", LabelStudioDown: "Label Studio"}
+NAMES: Mapping[type[BaseException], str] = {
+    QueueDown: "Redis",
+    StateDown: "the database",
+    LabelStudioDown: "Label Studio",
+}
 RQ_LOG = "rq.worker"
 
 
