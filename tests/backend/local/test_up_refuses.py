@@ -81,13 +81,11 @@ def test_the_doctor_sees_a_store_that_cannot_be_written(small_disk, tmp_path):
     assert "is not a folder; move it away" in storage_trouble(str(tmp_path / "file" / "features"))
 
 
-@pytest.mark.parametrize("command", ["status", "doctor", "queue", "worker"])
+@pytest.mark.parametrize("command", ["status", "doctor", "queue"])
 def test_the_other_commands_name_the_full_disk_too(small_disk, run, monkeypatch, command):
     """The doctor's arrow said "correct DATABASE_URL"."""
     fill(small_disk)
     monkeypatch.setenv("LABELQUEUE_HOME", str(small_disk))
-    if command == "worker":
-        monkeypatch.setattr("backend.worker.runtime._patiently", lambda factory, stopping: factory())
     code, out, err = run(command, *((1,) if command == "queue" else ()))
     assert code == 1 and "is full" in out + err and "make room on it" in out + err
     assert "DATABASE_URL" not in out + err
