@@ -2,6 +2,7 @@
 
 from selection.checks import Report, check
 from selection.contract import (
+    LABELED,
     SKIPPED,
     UNLABELED,
     BadParameter,
@@ -15,12 +16,14 @@ from selection.contract import (
     Selector,
     Sorts,
     UnknownSelector,
+    WrongForm,
 )
 from selection.rank import rank
-from selection.registry import create, entry, has, names, register, schema
+from selection.registry import create, entry, has, names, register, schema, takes
 from selection.thin import thin
 
 __all__ = [
+    "LABELED",
     "SKIPPED",
     "UNLABELED",
     "BadParameter",
@@ -35,6 +38,7 @@ __all__ = [
     "Selector",
     "Sorts",
     "UnknownSelector",
+    "WrongForm",
     "check",
     "create",
     "entry",
@@ -43,5 +47,6 @@ __all__ = [
     "rank",
     "register",
     "schema",
+    "takes",
     "thin",
 ]

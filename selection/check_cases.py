@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.check_memory import largest_tensor
-from selection.check_pools import CheckFailed, Subject, expect, features, labels, pool_of, probabilities, same
+from selection.check_pools import CheckFailed, Subject, expect, features, guesses, same
 from selection.contract import (
-    SKIPPED,
+    LABELED,
     UNLABELED,
     BadParameter,
     BadVector,
@@ -32,13 +32,17 @@ from selection.kernels import blocks
 Case = Callable[[Subject], None]
 Applies = Callable[[Subject], bool]
 CASES: dict[str, tuple[Applies, Case]] = {}
+ONCE: set[str] = set()
+"""Cases that ask nothing of the form of labels: they run once for a selector that takes both."""
 
 
-def case(name: str, applies: Applies = lambda _: True) -> Callable[[Case], Case]:
+def case(name: str, applies: Applies = lambda _: True, *, once: bool = False) -> Callable[[Case], Case]:
     """Register a check under a name that reads as a fact."""
 
     def keep(function: Case) -> Case:
         CASES[name] = (applies, function)
+        if once:
+            ONCE.add(name)
         return function
 
     return keep
@@ -56,7 +60,7 @@ def _counts(subject: Subject) -> None:
         "all": range(n),
     }
     for seen in states.values():
-        pool = pool_of(n, *seen)
+        pool = subject.pool_of(n, *seen)
         free = len(pool.candidates)
         for budget in sorted({0, 1, 5, max(free - 1, 0), free, free + 1}):
             subject.pick(pool, budget)
@@ -64,29 +68,29 @@ def _counts(subject: Subject) -> None:
 
 @case("never picks a skipped row")
 def _skipped(subject: Subject) -> None:
-    pool = pool_of(30, 0, 1, 2)
-    marked = pool.labels.copy()
-    marked[3:12] = SKIPPED
-    subject.pick(Pool(pool.features, marked, pool.probs), 30)
-    only_skipped = np.where(np.arange(30) < 5, SKIPPED, UNLABELED)
-    subject.pick(Pool(pool.features, only_skipped, pool.probs), 10)
+    subject.pick(subject.pool_of(30, 0, 1, 2).skip(np.arange(3, 12)), 30)
+    subject.pick(subject.pool_of(30).skip(np.arange(5)), 10)
 
 
 @case("serves pools of 0, 1, 2 and 3 rows, of one dimension, of one class")
 def _tiny(subject: Subject) -> None:
     for n in (0, 1, 2, 3):
-        subject.pick(pool_of(n), 2)
-    subject.pick(pool_of(24, 0, 5, d=1), 9)
-    one = Pool(features(24), labels(24, 3), np.ones((24, 1)))
-    subject.pick(one, 9)
-    alike = np.where(np.arange(24) < 6, 0, UNLABELED)
-    subject.pick(Pool(features(24), alike, probabilities(24)), 9)
+        subject.pick(subject.pool_of(n), 2)
+    subject.pick(subject.pool_of(24, 0, 5, d=1), 9)
+    subject.pick(subject.pool(features(24), [3], np.ones((24, 1))), 9)
+    subject.pick(subject.pool(features(24), [0, 3, 6], guesses(24, 3, subject.form)), 9)
+    alike = subject.pool_of(24)
+    marks = np.where(np.arange(24) < 6, LABELED, UNLABELED)
+    if alike.present is None:
+        subject.pick(Pool(alike.features, marks, alike.probs), 9)
+    else:
+        subject.pick(Pool(alike.features, probs=alike.probs, present=alike.present, marks=marks), 9)
 
 
 @case("works in blocks: their size changes nothing, the tail included")
 def _block_size(subject: Subject) -> None:
     for n in (31, 32, 33, 64):
-        pool = pool_of(n, 0, 1, 7)
+        pool = subject.pool_of(n, 0, 1, 7)
         whole = subject.pick(pool, 12)
         for size in (1, 32 * 4 * 6):
             with blocks.block_bytes(size):
@@ -95,14 +99,14 @@ def _block_size(subject: Subject) -> None:
 
 @case("same seed, same answer; another object, same answer")
 def _repeats(subject: Subject) -> None:
-    pool = pool_of(50, 0, 1, 2)
+    pool = subject.pool_of(50, 0, 1, 2)
     first, second = subject.pick(pool, 20), subject.pick(pool, 20)
     expect(same(first, second), "two runs with one seed differ")
     expect(np.array_equal(first.scores, second.scores), "two runs with one seed differ in scores")
     expect(list(first.notes) == list(second.notes), "two runs with one seed differ in notes")
 
 
-@case("leaves the global random states alone")
+@case("leaves the global random states alone", once=True)
 def _global_state(subject: Subject) -> None:
     def states() -> str:
         torch = sys.modules.get("torch")
@@ -110,23 +114,23 @@ def _global_state(subject: Subject) -> None:
         kind, keys, *rest = np.random.get_state(legacy=True)
         return repr((random.getstate(), kind, np.asarray(keys).tolist(), rest, drawn))
 
-    subject.pick(pool_of(40, 0, 1), 8)  # the first use may import torch
+    subject.pick(subject.pool_of(40, 0, 1), 8)  # the first use may import torch
     before = states()
-    subject.pick(pool_of(40, 0, 1), 8)
+    subject.pick(subject.pool_of(40, 0, 1), 8)
     expect(states() == before, "a global random state moved")
 
 
 @case("takes float16, float32, float64, memory-mapped and strided features alike")
 def _layouts(subject: Subject) -> None:
-    pool = pool_of(48, 0, 1, 2)
+    pool = subject.pool_of(48, 0, 1, 2)
     wanted = subject.pick(pool, 16)
     for name, shown in _same_values(pool.features):
         shown.flags.writeable = False
-        got = subject.pick(Pool(shown, pool.labels, pool.probs), 16)
+        got = subject.pick(subject.pool(shown, (0, 1, 2), pool.probs), 16)
         expect(same(wanted, got), f"{name} features change the picks")
         if pool.probs is not None:
             strided = np.repeat(pool.probs, 2, axis=1)[:, ::2]
-            expect(same(wanted, subject.pick(Pool(shown, pool.labels, strided), 16)), "strided probs do")
+            expect(same(wanted, subject.pick(subject.pool(shown, (0, 1, 2), strided), 16)), "strided probs do")
 
 
 def _same_values(rows: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -150,23 +154,23 @@ def _degenerate(subject: Subject) -> None:
     for rows in (twice, np.ones((n, 6), np.float32), zeros, np.zeros((n, 6), np.float32)):
         for seen in ((), (0, 9, 20)):
             for budget in (1, 10, n):
-                subject.pick(Pool(rows, labels(n, *seen), probabilities(n)), budget)
-    subject.pick(Pool(features(n), labels(n, 1), np.full((n, 3), 1 / 3)), 10)
-    subject.pick(Pool(features(n), labels(n, 1), np.eye(3)[np.arange(n) % 3]), 10)
+                subject.pick(subject.pool(rows, seen, guesses(n, 3, subject.form)), budget)
+    for probs in (np.full((n, 3), 1 / 3), np.eye(3)[np.arange(n) % 3]):
+        subject.pick(subject.pool(features(n), [1], probs), 10)
 
 
 @case("names the first bad row, or does not read it")
 def _bad_rows(subject: Subject) -> None:
-    pool = pool_of(30, 0, 1)
+    pool = subject.pool_of(30, 0, 1)
     clean = subject.pick(pool, 10)
     for poison in (np.nan, np.inf):
         rows = pool.features.copy()
         rows[17, 2] = rows[21, 0] = poison
-        _expect_named(subject, Pool(rows, pool.labels, pool.probs), clean)
+        _expect_named(subject, subject.pool(rows, (0, 1), pool.probs), clean)
         if "probs" in subject.needs and pool.probs is not None:
             probs = pool.probs.copy()
             probs[17, 1] = probs[21, 1] = poison
-            _expect_named(subject, Pool(pool.features, pool.labels, probs), None)
+            _expect_named(subject, subject.pool(pool.features, (0, 1), probs), None)
 
 
 def _expect_named(subject: Subject, pool: Pool, unread: Ranking | None) -> None:
@@ -180,9 +184,8 @@ def _expect_named(subject: Subject, pool: Pool, unread: Ranking | None) -> None:
 
 @case("says that it needs probabilities", lambda s: "probs" in s.needs)
 def _missing_probs(subject: Subject) -> None:
-    pool = pool_of(20, 0)
     try:
-        subject.pick(Pool(pool.features, pool.labels), 5)
+        subject.pick(subject.pool(features(20), [0]), 5)
     except MissingProbabilities:
         return
     raise CheckFailed("MissingProbabilities is not raised for a pool without probs")
@@ -190,24 +193,23 @@ def _missing_probs(subject: Subject) -> None:
 
 @case("its picks follow the rows when those are shuffled", lambda s: "permutation" in s.tags)
 def _permutation(subject: Subject) -> None:
-    pool = pool_of(60, 0, 1, 2)
+    pool = subject.pool_of(60, 0, 1, 2)
     order = np.random.default_rng(3).permutation(60)
-    probs = None if pool.probs is None else pool.probs[order]
-    got = subject.pick(Pool(pool.features[order], pool.labels[order], probs), 20)
+    got = subject.pick(pool.take(order), 20)
     expect(np.array_equal(order[got.rows], subject.pick(pool, 20).rows), "shuffled rows give other picks")
 
 
 @case("a smaller budget gives the head of a larger one", lambda s: "prefix" in s.tags)
 def _prefix(subject: Subject) -> None:
     for seen in ((), (0, 1, 2)):
-        pool = pool_of(50, *seen)
+        pool = subject.pool_of(50, *seen)
         whole = subject.pick(pool, 30).rows
         for budget in (1, 2, 11):
             head = subject.pick(pool, budget).rows
             expect(np.array_equal(head, whole[:budget]), f"budget {budget} is not the head of 30")
 
 
-@case("its parameters go through JSON, and bad ones raise BadParameter")
+@case("its parameters go through JSON, and bad ones raise BadParameter", once=True)
 def _parameters(subject: Subject) -> None:
     made = subject.make()
     shown = {f.name: getattr(made, f.name) for f in dataclasses.fields(subject.cls) if f.init}
@@ -225,23 +227,23 @@ def _parameters(subject: Subject) -> None:
             raise CheckFailed(f"{name}={bad!r} is accepted; raise BadParameter in __post_init__")
 
 
-@case("is a frozen dataclass without state")
+@case("is a frozen dataclass without state", once=True)
 def _stateless(subject: Subject) -> None:
     params = getattr(subject.cls, "__dataclass_params__", None)
     expect(params is not None and params.frozen, "it is not a frozen dataclass")
     made = subject.make()
     before = dict(vars(made)) if hasattr(made, "__dict__") else {}
-    made.select(pool_of(30, 0, 1), 5, np.random.default_rng(0))
+    made.select(subject.pool_of(30, 0, 1), 5, np.random.default_rng(0))
     expect(not hasattr(made, "__dict__") or vars(made) == before, "select() leaves something behind in the object")
 
 
-@case("holds no rows x rows array")
+@case("holds no rows x rows array", once=True)
 def _memory(subject: Subject) -> None:
     n = 3000
-    pool = pool_of(n, 0, 1, 2, 3)
+    pool = subject.pool_of(n, 0, 1, 2, 3)
     limit = n * n * 2  # half of a float32 rows x rows array, in bytes
     with blocks.block_bytes(1 << 18), largest_tensor() as largest:
-        subject.pick(pool_of(n, 0, 1, 2), 20)  # what a first use imports is not the method's memory
+        subject.pick(subject.pool_of(n, 0, 1, 2), 20)  # what a first use imports is not the method's memory
         tracemalloc.start()
         try:
             subject.pick(pool, 20)
@@ -251,7 +253,7 @@ def _memory(subject: Subject) -> None:
     expect(peak < limit, f"{peak >> 20} MiB at n = {n} (limit {limit >> 20} MiB)")
 
 
-@case("its docstring names its source and its cost")
+@case("its docstring names its source and its cost", once=True)
 def _documented(subject: Subject) -> None:
     text = subject.cls.__doc__ or ""
     expect(bool(text) and not text.startswith(f"{subject.cls.__name__}("), "it has no docstring of its own")

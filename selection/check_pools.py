@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection.contract import UNLABELED, Pool, Ranking, Selector
+from selection.contract import LABELED, UNLABELED, Pool, Ranking, Selector
 
 
 class CheckFailed(AssertionError):
@@ -24,10 +25,29 @@ class Subject:
     params: dict[str, Any]
     needs: frozenset[str]
     tags: frozenset[str]
+    forms: frozenset[str] = frozenset({"one"})
+    form: str = "one"
 
     def make(self, **changed: Any) -> Selector:
         made: Selector = self.cls(**{**self.params, **changed})
         return made
+
+    def pool_of(self, n: int, *seen: int, d: int = 6) -> Pool:
+        """A pool of n rows in the form under check, `seen` of them labeled, its arrays read-only."""
+        return self.pool(features(n, d), seen, guesses(n, 3, self.form))
+
+    def pool(self, rows: NDArray[Any], seen: Iterable[int] = (), probs: NDArray[Any] | None = None) -> Pool:
+        """A pool of these features and guesses: labels 0, 1, 2, 0, ... or the sets {0}, {0, 1}, {}, {0}, ..."""
+        arrays = [rows] if probs is None else [rows, probs]
+        for array in arrays:
+            array.flags.writeable = False
+        marks = labels(len(rows), *seen)
+        if self.form == "one":
+            return Pool(rows, marks, probs)
+        present = np.zeros((len(rows), 3 if probs is None else probs.shape[1]), bool)
+        present[marks == 0, :1] = True
+        present[marks == 1, :2] = True
+        return Pool(rows, probs=probs, present=present, marks=np.minimum(marks, LABELED))
 
     def pick(self, pool: Pool, budget: int, seed: int = 0) -> Ranking:
         """Select, and check all that must hold of any answer."""
@@ -70,19 +90,19 @@ def probabilities(n: int, c: int = 3, seed: int = 8) -> NDArray[np.float64]:
     return np.random.default_rng(seed).dirichlet(np.ones(c), size=n)
 
 
+def guesses(n: int, c: int, form: str) -> NDArray[np.float64]:
+    """Class probabilities, or for sets independent presences, (n, c), all different."""
+    if form == "one":
+        return probabilities(n, c)
+    presences: NDArray[np.float64] = np.random.default_rng(8).uniform(size=(n, c))
+    return presences
+
+
 def labels(n: int, *seen: int) -> NDArray[np.int64]:
     """(n,) unlabeled, but `seen` rows have the classes 0, 1, 2, 0, ..."""
     out = np.full(n, UNLABELED, np.int64)
     out[list(seen)] = np.arange(len(seen)) % 3
     return out
-
-
-def pool_of(n: int, *seen: int, d: int = 6) -> Pool:
-    """A pool of the three above, its arrays read-only."""
-    arrays = features(n, d), labels(n, *seen), probabilities(n)
-    for array in arrays:
-        array.flags.writeable = False
-    return Pool(*arrays)
 
 
 def same(left: Ranking, right: Ranking) -> bool:

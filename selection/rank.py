@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection.contract import (
-    UNLABELED,
     BadParameter,
     FloatArray,
     IntArray,
@@ -18,7 +17,7 @@ from selection.contract import (
     Selector,
     Sorts,
 )
-from selection.registry import has
+from selection.registry import has, require_form
 from selection.thin import thin
 
 TAIL = "beyond the ranked head: in order of distance from everything labeled or ranked"
@@ -27,6 +26,7 @@ SEEN = "an exact copy of an image that is labeled or skipped"
 BROKEN = "cannot be ranked: its features are not finite"
 ZERO = "cannot be ranked: its features are all zero"
 GUESS = "cannot be ranked: its class probabilities are no distribution"
+GUESSES = "cannot be ranked: its class probabilities are not all between 0 and 1"
 
 
 def rank(
@@ -46,12 +46,14 @@ def rank(
 
     Randomness comes from `seed` alone. Cost: the selector's, one pass to clean, and 2 n (horizon + labeled) d flops
     for a tail. Memory beside the features: the selector's, and one copy of the features if any row was set aside.
-    Raises `BadParameter` for a negative budget, or a horizon or prefilter under 1, and whatever the selector raises.
+    Raises `BadParameter` for a negative budget, or a horizon or prefilter under 1, `WrongForm` if the selector does not
+    take what a label is in this pool, and whatever the selector raises.
     """
     if budget < 0 or horizon < 1:
         raise BadParameter(f"budget must be at least 0 and horizon at least 1, got {budget} and {horizon}")
     if prefilter is not None and prefilter < 1:
         raise BadParameter(f"prefilter must be at least 1, or None for the whole pool, got {prefilter}")
+    require_form(selector, pool.form)
     blind = has(selector, "blind")
     aside = _set_aside(pool)
     kept, clean = _clean_pool(pool, aside, blind=blind)
@@ -84,12 +86,13 @@ def _set_aside(pool: Pool) -> _Aside:
     from selection.kernels.clean import bad_probs, bad_rows, representatives
 
     broken, zero = bad_rows(pool.features)
-    guess = bad_probs(pool.probs) if pool.probs is not None else np.empty(0, np.int64)
+    guess = bad_probs(pool.probs, pool.form) if pool.probs is not None else np.empty(0, np.int64)
+    guessed = GUESS if pool.form == "one" else GUESSES
     why = np.full(len(pool), "", object)
-    for rows, reason in ((guess, GUESS), (zero, ZERO), (broken, BROKEN)):
+    for rows, reason in ((guess, guessed), (zero, ZERO), (broken, BROKEN)):
         why[rows] = reason
     bad = why != ""
-    candidate = pool.labels == UNLABELED
+    candidate = pool.free
     group = representatives(pool.features)  # (n,) the lowest row of each group of equal rows
     taken = np.zeros(len(pool), bool)
     taken[group[~candidate & ~bad]] = True
@@ -114,13 +117,12 @@ def _clean_pool(pool: Pool, aside: _Aside, *, blind: bool) -> tuple[IntArray, Po
     if blind or not aside.dropped.any():
         return np.arange(len(pool)), pool
     kept = np.flatnonzero(~aside.dropped)
-    probs = None if pool.probs is None else pool.probs[kept]
-    return kept, Pool(pool.features[kept], pool.labels[kept], probs)
+    return kept, pool.take(kept)
 
 
 def _tail(clean: Pool, head: Ranking, wanted: int, device: str) -> tuple[IntArray, NDArray[np.float64]]:
     """(sub-pool rows after the head, their distances to labeled and head rows), farthest first, ties by row."""
-    free = clean.labels == UNLABELED
+    free = clean.free
     free[head.rows] = False
     rest = np.flatnonzero(free)
     if wanted <= 0 or not len(rest):

@@ -14,10 +14,11 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from selection.contract import BadParameter, Selector, UnknownSelector
+from selection.contract import BadParameter, Selector, UnknownSelector, WrongForm
 from selection.parameters import ranges
 
 GROUP = "labelqueue.selectors"
+FORMS = ("one", "set")
 T = TypeVar("T", bound=type)
 
 
@@ -25,7 +26,8 @@ T = TypeVar("T", bound=type)
 class Entry:
     """One registered selector: what it is called, what it needs beside features, and what it can do.
 
-    needs : "probs" if it reads class probabilities. tags, inner, refers : see `register`.
+    needs : "probs" if it reads class probabilities. forms : what a label may be, "one" class or a "set" of them.
+    tags, inner, refers : see `register`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Entry:
     tags: frozenset[str]
     inner: tuple[str, ...] = ()
     refers: tuple[str, ...] = ()
+    forms: frozenset[str] = frozenset({"one"})
 
     @property
     def summary(self) -> str:
@@ -51,6 +54,7 @@ def register(
     tags: Iterable[str] = (),
     inner: Iterable[str] = (),
     refers: Iterable[str] = (),
+    forms: Iterable[str] = ("one",),
 ) -> Callable[[T], T]:
     """Class decorator; all that a selector says of itself stands here.
 
@@ -59,8 +63,14 @@ def register(
     "blind" (reads row numbers only, so rows set aside do not shift the others), "conditions" (labeled rows count as
     covered); and what it goes by: "geometric", "uncertainty". inner : parameters that name the selectors to which it
     hands the whole pool and budget; what all of these can do, it can do (see `has`). refers : parameters that name
-    selectors used otherwise; a name, or a mapping from names. `create` refuses unknown names in both.
+    selectors used otherwise; a name, or a mapping from names. `create` refuses unknown names in both. forms : what a
+    label may be, "one" class a row (`Pool.labels`) or a "set" of classes (`Pool.present`); a selector that says
+    nothing takes one, and `selection.rank` refuses it for sets. One that reads only `candidates`, `covered` and `free`
+    takes both: forms=("one", "set").
     """
+    unknown = sorted(set(forms) - set(FORMS))
+    if unknown:
+        raise BadParameter(f"forms of {name} must be among {', '.join(FORMS)}, got {', '.join(unknown)}")
 
     def keep(cls: T) -> T:
         taken = _entries.get(name)
@@ -68,7 +78,9 @@ def register(
             raise BadParameter(f"selector name {name!r} is taken by {taken.cls.__module__}.{taken.cls.__qualname__}")
         if not dataclasses.is_dataclass(cls):
             raise BadParameter(f"{cls.__qualname__} must be a frozen dataclass: put @dataclass under @register")
-        _entries[name] = Entry(name, cls, frozenset(needs), frozenset(tags), tuple(inner), tuple(refers))
+        _entries[name] = Entry(
+            name, cls, frozenset(needs), frozenset(tags), tuple(inner), tuple(refers), frozenset(forms)
+        )
         return cls
 
     return keep
@@ -108,6 +120,43 @@ def has(selector: Selector, tag: str) -> bool:
     if found is None or tag in found.tags:
         return found is not None
     return bool(found.inner) and all(has(create(getattr(selector, field)), tag) for field in found.inner)
+
+
+def takes(selector: Selector, form: str) -> bool:
+    """Whether `selector`, and every selector that its parameters name, takes labels of this form: "one" or "set".
+
+    A class that is not registered takes "one".
+    """
+    found = entry_of(type(selector))
+    if found is None or form not in found.forms:
+        return form == "one" and found is None
+    return all(takes(create(other), form) for other in _named(found, selector))
+
+
+def require_form(selector: Selector, form: str) -> None:
+    """Raise `WrongForm` with the selectors that do, unless `selector` takes labels of this form."""
+    if takes(selector, form):
+        return
+    found = entry_of(type(selector))
+    name = found.name if found else type(selector).__qualname__
+    what = {"one": "one class a row", "set": "sets of classes"}[form]
+    able = ", ".join(other for other in names() if form in entry(other).forms)
+    because = ""
+    if found is not None and form in found.forms:
+        because = f", because a selector that it names ({', '.join(_named(found, selector))}) does not"
+    raise WrongForm(
+        f"{name} does not take {what}{because}; choose one of: {able}. "
+        f'Its author can say that it does: @register(..., forms=("one", "set"))'
+    )
+
+
+def _named(found: Entry, selector: Selector) -> list[str]:
+    """Names of the selectors that the parameters name."""
+    out: list[str] = []
+    for field in (*found.inner, *found.refers):
+        value = getattr(selector, field)
+        out += [value] if isinstance(value, str) else list(value)
+    return out
 
 
 def create(name: str, /, **params: Any) -> Selector:

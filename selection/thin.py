@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selection.contract import UNLABELED, BadParameter, IntArray, Pool
+from selection.contract import BadParameter, IntArray, Pool
 
 
 def thin(pool: Pool, rows: int, rng: np.random.Generator, *, groups: int = 0) -> tuple[Pool, IntArray]:
@@ -23,11 +23,10 @@ def thin(pool: Pool, rows: int, rng: np.random.Generator, *, groups: int = 0) ->
     if len(candidates) <= rows:
         return pool, np.arange(len(pool))
     drawn = _stratified(pool, rows, rng, groups) if groups else rng.choice(candidates, rows, replace=False)
-    mask = pool.labels != UNLABELED
+    mask = ~pool.free
     mask[drawn] = True
     kept = np.flatnonzero(mask)
-    probs = None if pool.probs is None else pool.probs[kept]
-    return Pool(pool.features[kept], pool.labels[kept], probs), kept
+    return pool.take(kept), kept
 
 
 def _stratified(pool: Pool, rows: int, rng: np.random.Generator, groups: int) -> IntArray:

@@ -26,13 +26,17 @@ def bad_rows(features: FloatArray) -> tuple[IntArray, IntArray]:
     return np.flatnonzero(~np.isfinite(lengths)), np.flatnonzero(lengths == 0)
 
 
-def bad_probs(probs: NDArray[Any]) -> IntArray:
-    """Rows that are no distribution: not finite, negative, or with a sum off 1 by over a hundredth."""
+def bad_probs(probs: NDArray[Any], form: str = "one") -> IntArray:
+    """Rows that are no distribution: not finite, negative, or with a sum off 1 by over a hundredth.
+
+    form : "set" for independent presences, each of which must lie in [0, 1]; their sum is free.
+    """
     bad = np.zeros(len(probs), bool)
     for part in blocks(len(probs), block_rows(8 * max(1, probs.shape[1]))):
         p = probs[part].astype(np.float64)
         with np.errstate(invalid="ignore"):
-            bad[part] = ~(np.abs(p.sum(1) - 1.0) <= SUM_TOLERANCE) | ~(p >= 0).all(1)
+            fits = p.max(1, initial=0.0) <= 1.0 if form == "set" else np.abs(p.sum(1) - 1.0) <= SUM_TOLERANCE
+            bad[part] = ~fits | ~(p >= 0).all(1)
     return np.flatnonzero(bad)
 
 
@@ -47,10 +51,11 @@ def require_probs(pool: Pool, method: str) -> NDArray[Any]:
     """The pool's probabilities; raises `MissingProbabilities`, or `BadVector` with the first row that is none."""
     if pool.probs is None:
         raise MissingProbabilities(f"{method} needs class probabilities: give Pool(..., probs=(n, c) array)")
-    bad = bad_probs(pool.probs)
+    bad = bad_probs(pool.probs, pool.form)
     if len(bad):
         finite = np.isfinite(pool.probs[bad[0]]).all()
-        raise BadVector(int(bad[0]), "probs", "does not sum to 1" if finite else "is not finite")
+        wrong = "does not sum to 1" if pool.form == "one" else "leaves the range 0 to 1"
+        raise BadVector(int(bad[0]), "probs", wrong if finite else "is not finite")
     return pool.probs
 
 

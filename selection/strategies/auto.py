@@ -10,10 +10,10 @@ import numpy as np
 from selection import parameters
 from selection.contract import BadParameter, Pool, Ranking, Selector, Sorts
 from selection.parameters import Whole
-from selection.registry import create_for, register
+from selection.registry import FORMS, create_for, register
 
 
-@register("auto", tags={"conditions"}, inner=("cold", "warm"))
+@register("auto", tags={"conditions"}, inner=("cold", "warm"), forms=FORMS)
 @dataclass(frozen=True)
 class Auto:
     """Images that cover the pool's graph until every seen class has twenty labels, then those the head is torn about.
@@ -51,6 +51,7 @@ class Auto:
         return isinstance(used, Sorts) and used.sorts(pool)
 
     def _in_use(self, pool: Pool) -> Selector:
-        counts = np.unique(pool.labels[pool.labels >= 0], return_counts=True)[1]
+        counts = pool.positives
+        counts = counts[counts > 0]
         warm = pool.probs is not None and len(counts) > 0 and counts.min() >= self.labels_per_class
         return create_for(self.warm if warm else self.cold, self.device)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.blocks import block_rows, blocks, tensor
 from selection.kernels.clean import require_finite, require_probs
-from selection.registry import register
-from selection.uncertain import torn
+from selection.registry import FORMS, register
+from selection.uncertain import torn, torn_between_sets
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ _CLOSE = 1e-4  # a float32 distance under this share of both lengths is computed
 _SAME = 1e-12  # a float64 distance under this share is that of a copy
 
 
-@register("badge", needs={"probs"}, tags={"uncertainty", "prefix", "conditions"})
+@register("badge", needs={"probs"}, tags={"uncertainty", "prefix", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class Badge:
     """Images whose guessed label would move the head far, and each in another direction (gradient embeddings).
@@ -32,8 +32,10 @@ class Badge:
     layer; the longest g first, then each next row is drawn with probability proportional to its squared distance to
     the nearest g picked. g is never formed: |g_i - g_j|^2 = |q_i|^2 |h_i|^2 + |q_j|^2 |h_j|^2 - 2 (q_i.q_j)(h_i.h_j).
     Where we differ: labeled and skipped rows count as picked from the start, a copy of a picked row has probability 0,
-    and where all distances are 0 the draw is uniform. One number of `rng` for each draw, so a smaller budget gives a
-    prefix. Cost n (d + c) multiply-adds a pick, one pass over float32 features (converted once if they are not).
+    and where all distances are 0 the draw is uniform. With sets of classes q = p - [p >= 1/2] takes the place of p - e:
+    the gradient of the summed binary cross-entropies at their likeliest answer. One number of `rng` for each draw, so a
+    smaller budget gives a prefix. Cost n (d + c) multiply-adds a pick, one pass over float32 features (converted once
+    if they are not).
 
     device : torch device.
     """
@@ -49,9 +51,9 @@ class Badge:
         probs = require_probs(pool, type(self).__name__)
         budget = min(budget, len(pool.candidates))
         rows, scores = np.empty(budget, np.int64), np.empty(budget)
-        free = pool.labels == UNLABELED
+        free = pool.free
         if budget:
-            gradients = _Gradients(pool.features, probs, self.device)
+            gradients = _Gradients(pool.features, _residuals(probs, pool.form), self.device)
             near = gradients.nearest_to(pool.covered)
         for at in range(budget):
             rows[at] = _draw(near, free, rng) if np.isfinite(near).any() else gradients.longest(free)
@@ -61,10 +63,22 @@ class Badge:
             if at + 1 < budget:
                 np.minimum(near, gradients.distances(int(rows[at])), out=near)
 
+        words = torn if pool.form == "one" else torn_between_sets
+
         def say(at: int) -> str:
-            return f"{torn(probs[rows[at]].astype(np.float64))}, and unlike the images queued before it"
+            return f"{words(probs[rows[at]].astype(np.float64))}, and unlike the images queued before it"
 
         return Ranking(rows, scores, Notes(budget, say))
+
+
+def _residuals(probs: FloatArray, form: str) -> NDArray[np.float64]:
+    """q (n, c): probabilities less the answer that they make likeliest."""
+    q: NDArray[np.float64] = np.array(probs, np.float64)
+    if form == "set":
+        q -= q >= 0.5
+    else:
+        q[np.arange(len(q)), q.argmax(1)] -= 1.0
+    return q
 
 
 def _draw(near: NDArray[np.float64], free: NDArray[np.bool_], rng: np.random.Generator) -> int:
@@ -79,11 +93,8 @@ def _draw(near: NDArray[np.float64], free: NDArray[np.bool_], rng: np.random.Gen
 class _Gradients:
     """Squared distances between pseudo-gradients, from q (n, c) and h (n, d) alone."""
 
-    def __init__(self, features: FloatArray, probs: FloatArray, device: str) -> None:
-        self.features, self.device = features, device
-        q: NDArray[np.float64] = np.array(probs, np.float64)
-        q[np.arange(len(q)), q.argmax(1)] -= 1.0
-        self.q = q
+    def __init__(self, features: FloatArray, q: NDArray[np.float64], device: str) -> None:
+        self.features, self.device, self.q = features, device, q
         self.h: torch.Tensor = tensor(features, device)
         lengths = np.empty(len(q))
         for part in blocks(len(q), block_rows(8 * features.shape[1])):

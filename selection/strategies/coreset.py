@@ -9,10 +9,10 @@ import numpy as np
 from selection import parameters
 from selection.contract import Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
-from selection.registry import register
+from selection.registry import FORMS, register
 
 
-@register("coreset", tags={"geometric", "prefix", "permutation", "conditions"})
+@register("coreset", tags={"geometric", "prefix", "permutation", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class Coreset:
     """The image farthest from everything labeled or picked before it, again and again (k-center greedy).

@@ -15,14 +15,14 @@ from selection.kernels.blocks import blocks, tensor
 from selection.kernels.clean import require_finite, require_probs
 from selection.kernels.distances import pairwise, squared_to
 from selection.parameters import Number, Whole
-from selection.registry import create_for, entry, register
+from selection.registry import FORMS, create_for, entry, register
 
 _SAMPLE = 512  # rows whose nearest neighbour is measured
 _ROUNDING = 1e-5
 _TOGETHER = 256  # ranked rows that are compared in one product
 
 
-@register("diverse", needs={"probs"}, tags={"uncertainty", "conditions"}, refers={"score"})
+@register("diverse", needs={"probs"}, tags={"uncertainty", "conditions"}, refers={"score"}, forms=FORMS)
 @dataclass(frozen=True)
 class Diverse:
     """Uncertain images, but none that nearly repeats one labeled or queued before it.

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
 from selection.parameters import Whole
-from selection.registry import register
+from selection.registry import FORMS, register
 
 
-@register("kmeans", tags={"geometric", "conditions"})
+@register("kmeans", tags={"geometric", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class KMeans:
     """The image nearest to the center of each of as many groups as labels and picks, largest group first.
@@ -45,7 +45,7 @@ class KMeans:
         from selection.kernels.kmeans import kmeans
 
         require_finite(pool)
-        covered = pool.labels != UNLABELED
+        covered = ~pool.free
         budget = min(budget, len(pool.candidates))
         k = min(len(pool.covered) + budget, self.max_clusters) if budget else 0
         found = kmeans(pool.features, k, rng, iterations=self.iterations, unit=self.normalize, device=self.device)

@@ -12,12 +12,12 @@ from selection.contract import BadParameter, MissingProbabilities, Notes, Pool, 
 from selection.kernels.clean import require_finite
 from selection.kernels.scores import descending
 from selection.parameters import Whole
-from selection.registry import create_for, entry, register
+from selection.registry import FORMS, create_for, entry, register
 
 STRONGEST = 1_000_000  # strengths count by their ratio: beside such a one a part of strength 1 has no say
 
 
-@register("mix", tags={"conditions"}, refers={"parts"})
+@register("mix", tags={"conditions"}, refers={"parts"}, forms=FORMS)
 @dataclass(frozen=True)
 class Mix:
     """Images that several selectors like at once: the product of their utilities, each to the power of its strength.

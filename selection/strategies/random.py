@@ -8,10 +8,10 @@ import numpy as np
 
 from selection.contract import Notes, Pool, Ranking
 from selection.kernels.hashing import hash_rows
-from selection.registry import register
+from selection.registry import FORMS, register
 
 
-@register("random", tags={"prefix", "blind"})
+@register("random", tags={"prefix", "blind"}, forms=FORMS)
 @dataclass(frozen=True)
 class Random:
     """Random order that stays as it is when rows are added at the end or labeled.

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.blocks import tensor
 from selection.kernels.clean import require_finite
 from selection.kernels.clusters import members_of, round_robin, turn_order
 from selection.parameters import Whole
-from selection.registry import register
+from selection.registry import FORMS, register
 
 if TYPE_CHECKING:
     import torch
 
 
-@register("typiclust", tags={"geometric", "conditions"})
+@register("typiclust", tags={"geometric", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class TypiClust:
     """The most typical image of each group without a label, largest group first.
@@ -60,7 +60,7 @@ class TypiClust:
 
         require_finite(pool)
         budget = min(budget, len(pool.candidates))
-        covered = pool.labels != UNLABELED
+        covered = ~pool.free
         k = min(int(covered.sum()) + budget, self.max_clusters) if budget else 0
         found = kmeans(pool.features, k, rng, iterations=self.iterations, unit=self.normalize, device=self.device)
         members = members_of(found.assigned) if budget else []

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from selection import BadParameter, MissingProbabilities, Pool, create
-from selection.strategies.badge import Badge, _Gradients
+from selection.strategies.badge import Badge, _Gradients, _residuals
 
 
 def draw(n: int = 200, d: int = 6, c: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def test_picks_are_those_of_formed_gradients(covered: list[int], seed: int) -> N
 def test_factorised_distances_are_the_formed_ones() -> None:
     x, p = draw()
     g = gradients(x, p)
-    ours = _Gradients(x, p, "cpu").distances(17)
+    ours = _Gradients(x, _residuals(p, "one"), "cpu").distances(17)
     np.testing.assert_allclose(ours, ((g - g[17]) ** 2).sum(1), rtol=1e-5, atol=1e-6)
     assert ours[17] == 0
 

@@ -13,8 +13,16 @@ from selection.checks import case_names
 QUICKER = {"activeft": {"iterations": 40}}  # of 300: the checks ask what is picked of whom, not how well
 
 
-@pytest.mark.parametrize("case", case_names())
-@pytest.mark.parametrize("name", selection.names())
+def cases():
+    """All of them; with sets only the first where labels count by their place alone, as it is the same code."""
+    for name in selection.names():
+        blind = "geometric" in selection.entry(name).tags
+        for case in case_names():
+            if not (blind and case.startswith("sets: ")) or case.startswith("sets: gives exactly"):
+                yield name, case
+
+
+@pytest.mark.parametrize(("name", "case"), list(cases()))
 def test_selector(name, case):
     (outcome,) = selection.check(name, only=case, **QUICKER.get(name, {})).outcomes
     assert outcome.status != "failed", outcome.detail

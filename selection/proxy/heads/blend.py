@@ -44,7 +44,7 @@ def blend_weights(out_of_fold: Sequence[Float64], labels: IntArray, prior: Float
     labels are looked at, evenly spread. Cost m c k for each of 66 points (three heads).
     """
     k = len(prior)
-    points = _simplex(k)
+    points = simplex(k)
     score = -STRENGTH / 2 * ((points - prior) ** 2).sum(axis=1)
     if len(labels):
         part = np.linspace(0, len(labels) - 1, min(len(labels), MOST_JUDGED)).astype(np.int64)
@@ -67,7 +67,7 @@ def pool_logs(views: Sequence[NDArray[np.floating]], weights: Float64) -> Float6
 
 
 @cache
-def _simplex(k: int) -> Float64:
+def simplex(k: int) -> Float64:
     """All points with coordinates in steps of 1 / GRID that sum to 1, (points, k)."""
     grid = np.indices((GRID + 1,) * k).reshape(k, -1).T
     out: Float64 = grid[grid.sum(axis=1) == GRID] / GRID

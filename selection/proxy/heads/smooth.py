@@ -24,10 +24,10 @@ def smoothed(graph: SparseGraph) -> Float32:
 
     Kept as long as the graph lives: it depends on nothing else.
     """
-    return _prepared(graph)[0]
+    return prepared(graph)[0]
 
 
-def _prepared(graph: SparseGraph) -> tuple[Float32, Float64, Float64]:
+def prepared(graph: SparseGraph) -> tuple[Float32, Float64, Float64]:
     """The smoothed rows, their mean and one scale for all directions: whitening would lift the noise of the last."""
     if graph not in _smoothed:
         degree = np.asarray(graph.matrix.sum(axis=1), np.float32).ravel()[:, None]
@@ -52,7 +52,7 @@ def fit_smooth(
     what was learnt (Correct & Smooth, Huang et al., ICLR 2021) was measured too and was 1 to 4 points lower
     from 5 to 50 labels a class; and held-out labels cost nothing here, because the smoothing sees no labels.
     """
-    features, mean, scale = _prepared(graph)
+    features, mean, scale = prepared(graph)
     fit = fit_linear(features[rows], labels, n_classes, seed=seed, mean=mean, scale=scale, device=device)
     return probabilities(fit.head, features, device), fit
 

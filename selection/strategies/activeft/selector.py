@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, BadParameter, IntArray, Notes, Pool, Ranking
+from selection.contract import BadParameter, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.parameters import Number, Whole
-from selection.registry import register
+from selection.registry import FORMS, register
 
 if TYPE_CHECKING:
     from selection.strategies.activeft.attraction import Descent, UnitRows
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ORDER_SAMPLE = 16384
 
 
-@register("activeft", tags={"geometric", "conditions"})
+@register("activeft", tags={"geometric", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class ActiveFT:
     """Images that together are distributed like the pool, yet keep apart from each other and from what is labeled.
@@ -66,7 +66,7 @@ class ActiveFT:
         from selection.strategies.activeft.attraction import UnitRows
 
         require_finite(pool)
-        free = pool.labels == UNLABELED
+        free = pool.free
         budget = min(budget, int(free.sum()))
         unit = UnitRows(
             pool.features,

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, BadParameter, FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import BadParameter, FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.kernels.quotas import fit_quotas
 from selection.parameters import Number, Whole
-from selection.registry import create_for, entry, register
+from selection.registry import FORMS, create_for, entry, register
 from selection.strategies.bilaf.boundary import (
     Borders,
     Members,
@@ -30,7 +30,7 @@ _SMALL = 10  # classes of fewer rows are not denoised
 Pick = tuple[int, float]
 
 
-@register("bilaf", tags={"geometric", "conditions"}, refers={"core"})
+@register("bilaf", tags={"geometric", "conditions"}, refers={"core"}, forms=FORMS)
 @dataclass(frozen=True)
 class BiLAF:
     """Cores that represent the pool, then images on the borders between the cores' territories, noise left out.
@@ -95,13 +95,12 @@ class BiLAF:
     def _choose_cores(self, pool: Pool, rng: np.random.Generator) -> IntArray:
         if "probs" in entry(self.core).needs and pool.probs is None:
             raise BadParameter(f"core must work without class probabilities here, and {self.core} needs them")
-        whole = Pool(pool.features, np.full(len(pool), UNLABELED, np.int64), pool.probs)
-        return create_for(self.core, self.device).select(whole, min(self.cores, len(pool)), rng).rows
+        return create_for(self.core, self.device).select(pool.unlabeled(), min(self.cores, len(pool)), rng).rows
 
 
 def pick_all(how: BiLAF, pool: Pool, cores: IntArray, borders: Borders, budget: int) -> list[list[Pick]]:
     """The picks of each class in order, cores first: one list a core."""
-    free = pool.labels == UNLABELED
+    free = pool.free
     groups = [np.flatnonzero(borders.own == c) for c in range(len(cores))]
     sizes = np.array([_retained(how, len(group)) for group in groups], np.int64)
     seen = np.array([int((~free[group]).sum()) for group in groups], np.int64)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, IntArray, Notes, Pool, Ranking
+from selection.contract import IntArray, Notes, Pool, Ranking
 from selection.kernels.clean import require_finite
 from selection.parameters import Number, Whole
-from selection.registry import register
+from selection.registry import FORMS, register
 
 
-@register("graphcover", tags={"geometric", "prefix", "conditions"})
+@register("graphcover", tags={"geometric", "prefix", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class GraphCover:
     """Pick the images whose labels would tell most about the rest of the pool.
@@ -76,7 +76,7 @@ class GraphCover:
 
         walk = Walk(self.neighbors, self.dims, self.alpha, self.steps, self.keep, self.device)
         n = len(pool)
-        free = pool.labels == UNLABELED
+        free = pool.free
         covered = pool.covered
         found: list[tuple[IntArray, NDArray[np.float64], IntArray]] = []
         left = budget

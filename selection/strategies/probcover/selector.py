@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection import parameters
-from selection.contract import UNLABELED, FloatArray, IntArray, Notes, Pool, Ranking
+from selection.contract import FloatArray, IntArray, Notes, Pool, Ranking
 from selection.kernels.blocks import blocks
 from selection.kernels.clean import require_finite
 from selection.kernels.hashing import hash_rows
 from selection.parameters import Number, Whole
-from selection.registry import register
+from selection.registry import FORMS, register
 from selection.strategies.probcover.balls import Balls
 
 _CENTERS = 2048  # balls on which purity is measured
@@ -25,7 +25,7 @@ _RADII = 8  # that are tried
 _NO_BORDER = 0.5  # radius where all rows share one pseudo-label
 
 
-@register("probcover", tags={"geometric", "conditions"})
+@register("probcover", tags={"geometric", "conditions"}, forms=FORMS)
 @dataclass(frozen=True)
 class ProbCover:
     """Pick the image with the most images close to it that no earlier pick is close to, and repeat.
@@ -83,7 +83,7 @@ class ProbCover:
     def _pure_radius(self, pool: Pool, balls: Balls, rng: np.random.Generator) -> float:
         from selection.kernels.kmeans import kmeans
 
-        seen = len(np.unique(pool.labels[pool.labels >= 0]))
+        seen = int((pool.positives > 0).sum())
         k = self.clusters or (seen if seen > 1 else 10)
         groups = kmeans(pool.features, k, rng, unit=True, device=self.device).assigned
         centers = np.sort(rng.choice(len(pool), min(len(pool), _CENTERS), replace=False))
@@ -110,7 +110,7 @@ def _distance_to_others(balls: Balls, centers: IntArray, groups: IntArray) -> Fl
 
 def _cover(balls: Balls, pool: Pool, delta: float, budget: int) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
     """(rows, newly covered rows of each, radius in force or 0 where there was none)."""
-    free = pool.labels == UNLABELED
+    free = pool.free
     rows: list[int] = []
     gains: list[int] = []
     radii: list[float] = []
