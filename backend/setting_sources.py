@@ -38,7 +38,7 @@ def home_file(home: str) -> dict[str, str]:
 
 
 def strangers(home: str, known: Iterable[str], environ: Mapping[str, str] = os.environ) -> list[str]:
-    """What is set and read by nobody, in words: lines of labelqueue.env, and LABELQUEUE_ names of the environment."""
+    """What is set and read by nobody, in words: lines of labelqueue.env, and slips in the environment."""
     taken = {full for name in known for full in (name, f"{name}_FILE")}
     told = []
     for name, value, line in _lines(home):
@@ -49,8 +49,9 @@ def strangers(home: str, known: Iterable[str], environ: Mapping[str, str] = os.e
         elif name not in taken:
             told.append(f"{name} in {HOME_FILE} is no setting of LabelQueue and is passed over{_meant(name, taken)}")
     for name in sorted(environ):
-        if name.startswith("LABELQUEUE_") and name != DEBUG and name not in taken:
-            told.append(f"{name} in the environment is no setting of LabelQueue{_meant(name, taken)}")
+        meant = _meant(name, taken) if name.startswith("LABELQUEUE_") and name != DEBUG and name not in taken else ""
+        if meant:  # others may be of programs around us
+            told.append(f"{name} in the environment is no setting of LabelQueue{meant}")
     return told
 
 

@@ -36,6 +36,7 @@ CURES = {
     errno.EACCES: "give this user the right to it, or name another place",
     errno.EPERM: "give this user the right to it, or name another place",
     errno.EROFS: "it lies on a disk that cannot be written; name another place",
+    errno.EEXIST: "it is a file; name a folder",
     errno.ENOTDIR: "a part of it is a file; name a folder",
     errno.EISDIR: "it is a folder; name a file",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",

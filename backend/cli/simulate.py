@@ -13,6 +13,7 @@ import typer
 
 from backend.cli import base
 from backend.core.errors import BadSetting
+from backend.core.text.numbers import whole
 
 if TYPE_CHECKING:
     from backend.adapters.images.folder import Folder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from backend.settings import Settings
 
 MOST_BAD = 5
+LONGEST_SHOWN = 200  # characters of a name
 
 
 def simulate(
@@ -74,6 +76,8 @@ def simulate(
         test_share=test_share,
     )
     arms = plan.arms  # unknown names are told before anything is embedded
+    if out:
+        _make(out)
     opened = _open(where)
     truth = opened.truth
     runs = _play(opened, plan, renews=any(item.renew for item, _ in arms))
@@ -93,7 +97,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in _names(text))
+        return tuple(whole(part) for part in _names(text))
     except ValueError as error:
         raise BadSetting(f"{option} takes whole numbers with commas, as 10,50,100, not {text[:60]!r}") from error
 
@@ -122,9 +126,19 @@ class _Opened:
 def _open(where: str) -> _Opened:
     if os.path.isdir(where):
         return _from_folder(Path(where))
-    if not re.fullmatch(r"[0-9]{1,10}", where):
-        raise BadSetting(f"{where[:60]} is neither a folder nor a project's number; projects: labelqueue status")
-    return _from_project(int(where))
+    if re.fullmatch(r"[0-9]{1,10}", where):
+        return _from_project(int(where))
+    if os.path.isfile(where):
+        raise BadSetting(f"{where} is a file; name the folder that holds one sub-folder of images for each class")
+    shown = where if len(where) <= LONGEST_SHOWN else f"{where[:LONGEST_SHOWN]}..."
+    raise BadSetting(f"there is no folder {shown!r}, and it is no project's number; projects: labelqueue status")
+
+
+def _make(out: Path) -> None:
+    """Make the folder for results, or say that it cannot be: before hours of work, not after them."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise BadSetting(f"the folder {out} cannot be written; give --out a folder that we may write in")
 
 
 def _from_project(number: int) -> _Opened:

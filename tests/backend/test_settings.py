@@ -215,6 +215,7 @@ def test_names_that_are_read_are_not_told(tmp_path, monkeypatch):
         "# a comment\n\nexport PORT=9091\nLABELQUEUE_SEED=1\nLABEL_STUDIO_HOST=ls\nREDIS_URL_FILE=/k\nTHREADS=\n"
     )
     monkeypatch.setenv("LABELQUEUE_DEBUG", "1")
+    monkeypatch.setenv("LABELQUEUE_OF_ANOTHER_PROGRAM", "1")
     assert strangers() == []
     monkeypatch.setenv("LABELQUEUE_PROT", "9091")
     assert strangers() == [

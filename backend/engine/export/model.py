@@ -134,7 +134,7 @@ def open_exported(folder: Path) -> Exported:
             np.array(prepare["mean"], np.float32),
             np.array(prepare["std"], np.float32),
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         name = Path(str(error.filename or WEIGHTS)).name
         raise UserError(f"{folder} holds no {name}; name a folder that labelqueue export wrote") from error
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, safetensors.SafetensorError) as error:

@@ -216,9 +216,9 @@ def test_what_cannot_be_simulated_is_said_in_one_line(run, folder):
         ((folder, "--head", "nix"), "no head nix"),
         ((folder, "--budgets", "1,x"), "whole numbers"),
         ((folder, "--budgets", "9" * 5000), "whole numbers"),
-        (("\u00b2",), "neither a folder nor"),
-        (("9" * 5000,), "neither a folder nor"),
-        (("no-such-folder",), "neither a folder nor"),
+        (("\u00b2",), "is no project's number"),
+        (("9" * 5000,), "is no project's number"),
+        (("no-such-folder",), "is no project's number"),
     ):
         code, _, err = run(*options)
         assert code == 2 and expected in err and len(err.strip().splitlines()) == 1
