@@ -28,14 +28,18 @@ def parse_config(label_config: str, learn_from: str = "") -> LabelConfig:
         interface = LabelInterface(label_config)
         tree = ElementTree.fromstring(label_config)
     except (LabelStudioXMLSyntaxErrorSentryIgnored, ElementTree.ParseError, ValueError, KeyError) as error:
-        trouble = f"the label config cannot be read ({error}); correct it in Settings > Labeling Interface"
+        why = " ".join(str(error).split())[:200]
+        trouble = f"the label config cannot be read ({why}); correct it in Settings > Labeling Interface"
         return LabelConfig(None, problem=trouble, asked=learn_from)
     tags = {tag.name: tag for tag in interface.objects if tag.tag == "Image"}
+    unfinished = _unfinished(tree)
     if not tags:
         others = ", ".join(sorted({tag.tag for tag in interface.objects}))
         trouble = f"the label config has no Image tag{f' (but {others})' if others else ''}: {ONLY_IMAGES}"
+        trouble = "; ".join(f"the Image tag's {why}" for why in unfinished.values()) or trouble
         return LabelConfig(None, problem=trouble, asked=learn_from)
     images, unshown = _images(tags)
+    unshown |= unfinished
     if not images:
         trouble = "; ".join(f"the Image tag's {why}" for why in unshown.values())
         return LabelConfig(None, problem=trouble, asked=learn_from)
@@ -49,6 +53,16 @@ def parse_config(label_config: str, learn_from: str = "") -> LabelConfig:
         unshown=tuple(unshown.items()),
         asked=learn_from,
     )
+
+
+def _unfinished(tree: ElementTree.Element) -> dict[str, str]:
+    """Image tags that the editor shows nothing for, as their value or name is missing -> why."""
+    found: dict[str, str] = {}
+    for tag in tree.iter("Image"):
+        for needed, like in (("name", 'name="image"'), ("value", 'value="$image", with the name of the task data')):
+            if not (tag.get(needed) or (needed == "value" and tag.get("valueList")) or "").strip():
+                found[tag.get("name") or "without a name"] = f"{needed} is missing; write {like}"
+    return found
 
 
 def _images(tags: dict[str, Any]) -> tuple[list[str], dict[str, str]]:

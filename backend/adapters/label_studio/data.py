@@ -16,6 +16,7 @@ VARIABLE = re.compile(r"\$[\w[\].{}]+", re.ASCII)  # what the editor takes for a
 KEY = r"[\w{}]+"  # a key may hold braces: ${image} reads the key "{image}"
 PATH = re.compile(rf"\$({KEY}(?:\.{KEY}|\[{KEY}\])*)", re.ASCII)  # those of them that are one
 MOST_KEYS, LONGEST = 10, 60  # of what is named in a reason
+LONGEST_PATH = 500  # characters; a longer one is a mistake, and would stand in the reason of each task
 MISSING = object()
 _PLACE = re.compile(r"0|[1-9][0-9]{0,8}")  # in a list, as lodash writes it: "01" is no place
 
@@ -26,21 +27,21 @@ class NoImage(Exception):
 
 def check_value(value: str) -> str:
     """Path of the first variable in an Image tag's value. Raises `NoImage` if the editor could not follow it."""
-    found = VARIABLE.findall(value)
+    found, shown = VARIABLE.findall(value), repr(_short(value))
     if not found:
-        raise NoImage(f'value {value!r} names no task data, so it is the same for all tasks; use value="$image"')
+        raise NoImage(f'value {shown} names no task data, so it is the same for all tasks; use value="$image"')
     if "{{" in value:
-        raise NoImage(f"value {value!r} stands in a Repeater, which LabelQueue does not follow; use valueList")
+        raise NoImage(f"value {shown} stands in a Repeater, which LabelQueue does not follow; use valueList")
     if value.startswith("$") and found[0] != value:  # such a key can be imported, and is not shown
         raise NoImage(
-            f"value {value!r}: Label Studio's editor reads only {found[0]!r} of it and shows no image; name the data "
-            "with letters a-z, digits and _"
+            f"value {shown}: Label Studio's editor reads only {_short(found[0])!r} of it and shows no image; name the "
+            "data with letters a-z, digits and _"
         )
     for variable in found:
-        if not PATH.fullmatch(variable):
+        if len(variable) > LONGEST_PATH or not PATH.fullmatch(variable):
             raise NoImage(
-                f"value {value!r}: {variable!r} is no path that Label Studio's editor follows; it follows $image, "
-                "$image.url and $images[0]"
+                f"value {shown}: {_short(variable)!r} is no path that Label Studio's editor follows; it follows "
+                "$image, $image.url and $images[0]"
             )
     return str(found[0][1:])
 

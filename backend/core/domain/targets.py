@@ -36,8 +36,9 @@ class Control:
     dynamic: bool = False
 
     def has(self, attribute: str) -> bool:
-        """Whether the attribute says true."""
-        return self.attributes.get(attribute, "").strip().lower() == "true"
+        """Whether the attribute says true; capitals count neither in its name nor in its value."""
+        given = {name.lower(): value for name, value in self.attributes.items()}
+        return given.get(attribute.lower(), "").strip().lower() == "true"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def offer(control: Control) -> Target | str:
     if control.has("perRegion") or control.has("perItem"):
         return per_region(control)
     nested = control.has("allowNested")
-    several = control.attributes.get("choice", "single").startswith("multiple")
+    several = control.attributes.get("choice", "single").lower().startswith("multiple")
     top = dict.fromkeys(option.name for option in control.options)
     every = [(path_name(path), below) for path, below in all_paths(control.options)]
     if not top:

@@ -53,5 +53,6 @@ def _problem(target: Target, learn_from: str, left_out: dict[str, str]) -> str:
     if learn_from:
         return f"tag {learn_from!r} {left_out[learn_from]}: {NO_CLASSES}"
     told = "; ".join(f"{tag} {why}" for tag, why in list(left_out.items())[:3])
+    told = told or "it has no control tag with a name and a toName"
     more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-    return f"no tag on the image that can be learnt from ({told or 'it has no control tag'}{more}): {NO_CLASSES}"
+    return f"no tag on the image that can be learnt from ({told}{more}): {NO_CLASSES}"

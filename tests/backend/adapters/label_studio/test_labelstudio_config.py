@@ -82,7 +82,7 @@ def test_configs_that_name_no_classes_keep_the_queue_and_say_what_fails(body: st
         ("<View/>", "no Image tag"),
         ("", "cannot be read"),
         ("<View><Image", "cannot be read"),
-        (f'<View><Image name="img"/><Choices name="c" toName="img">{PETS}</Choices></View>', "no Image tag"),
+        (f'<View><Image name="img"/><Choices name="c" toName="img">{PETS}</Choices></View>', "value is missing"),
         (f'<View><Image name="i" value="a.png"/><Choices name="c" toName="i">{PETS}</Choices></View>', "task data"),
         ('<View><Image name="i" value="$my-image"/></View>', "reads only '$my' of it"),
         ('<View><Image name="i" value="$größe"/></View>', "reads only '$gr' of it"),
@@ -163,3 +163,56 @@ def test_values_that_the_editor_follows_are_taken(tag: str, value: str) -> None:
     """(10-D2) Each of these was seen to show its image in Label Studio's editor."""
     config = parse_config(f'<View><Image name="img" {tag}/>{PET}</View>')
     assert config.shown == (value,) and config.problem == ""
+
+
+def labelled(image: str, choices: str) -> str:
+    return f'<View>{image}<Choices {choices}><Choice value="a"/><Choice value="b"/></Choices></View>'
+
+
+SHOWN = '<Image name="i" value="$image"/>'
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ('<Image name="i"/>', 'the Image tag\'s value is missing; write value="$image"'),
+        ('<Image name="i" value=" "/>', "the Image tag's value is missing"),
+        ('<Image value="$image"/>', 'the Image tag\'s name is missing; write name="image"'),
+        (f'<Image name="i" value="$images[{"9" * 5000}]"/>', "is no path that Label Studio's editor follows"),
+        ('<Image name="i" value="$images[]"/>', "'$images[]' is no path"),
+        ('<Image name="i" value="$images[-1]"/>', "reads only '$images[' of it"),
+    ],
+)
+def test_an_image_tag_that_shows_nothing_is_told_for_what_it_lacks(image: str, told: str) -> None:
+    """(10-D2) Refused at connect, in words of a length that people read."""
+    problem = parse_config(labelled(image, 'name="c" toName="i"')).problem
+    assert told in problem and len(problem) < 300
+
+
+def test_an_image_tag_without_a_value_beside_a_good_one_is_left_out_and_named() -> None:
+    config = parse_config(labelled(SHOWN + '<Image name="j"/>', 'name="c" toName="i"'))
+    assert config.target.kind == "one" and config.unshown[0][0] == "j" and "value is missing" in config.unshown[0][1]
+
+
+@pytest.mark.parametrize("on", ['perRegion="True"', 'perItem="TRUE"', 'perregion="true"', 'choice="Multiple"'])
+def test_true_in_capitals_is_true(on: str) -> None:
+    """(10-F4) Choices for each region were taken as one class an image."""
+    meant = {"perregion": "perRegion", "True": "true", "TRUE": "true", "Multiple": "multiple"}
+    plain = on
+    for odd, usual in meant.items():
+        plain = plain.replace(odd, usual)
+    odd_one, usual_one = (parse_config(labelled(SHOWN, f'name="c" toName="i" {said}')) for said in (on, plain))
+    assert odd_one == usual_one != parse_config(labelled(SHOWN, 'name="c" toName="i"'))
+
+
+@pytest.mark.parametrize("names", ['name="c" toName=""', 'name="c"', 'toName="i"', 'name="c" toName="," '])
+def test_choices_without_a_name_or_an_image_are_not_learnt_from(names: str) -> None:
+    config = parse_config(labelled(SHOWN, names))
+    assert config.target.kind != "one" and config.image_key == "image" and config.problem
+
+
+def test_names_that_stand_twice_are_read_once() -> None:
+    """Label Studio refuses such a config, but its database may hold one."""
+    twice = labelled(SHOWN + SHOWN, 'name="c" toName="i"')
+    config = parse_config(twice.replace("</View>", twice.removeprefix("<View>")))
+    assert (config.target.kind, config.target.classes, config.images) == ("one", ("a", "b"), ("$image",))
