@@ -52,7 +52,7 @@ label-studio:  ## Label Studio 1.23.2 in an environment of its own, .venv-ls
 system:  ## Debian packages of the tests: Chromium and PostgreSQL
 	@scripts/env.sh system
 
-renew:  ## take today's releases of all packages and write them to scripts/constraints; then run `make test`
+renew:  ## take today's releases of all packages, write them to scripts/constraints, show what changed; then run `make test`
 	@scripts/env.sh renew
 
 clean: demo-clean  ## both environments, caches and the demo

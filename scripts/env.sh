@@ -158,9 +158,29 @@ renew() {
     rm -f .venv/.stamp .venv-ls/.stamp # if this is interrupted, the next command goes back to the versions named
     pip_install .venv "${newest[@]}" -e ".[postgres,demo,export,test]"
     pip_install .venv-ls "${newest[@]}" "$LABEL_STUDIO"
-    .venv/bin/python -m pip freeze --disable-pip-version-check --exclude-editable >"$CONSTRAINTS/app.txt"
-    .venv-ls/bin/python -m pip freeze --disable-pip-version-check >"$CONSTRAINTS/label-studio.txt"
+    write_down app .venv --exclude-editable
+    write_down label-studio .venv-ls
     say "written to $CONSTRAINTS; commit it if \`make test\` passes, else \`git checkout $CONSTRAINTS\`"
+}
+
+# Write the versions of an environment to its list and show what changed.
+write_down() { # list folder pip-freeze-arguments...
+    local list=$CONSTRAINTS/$1.txt before=.cache/$1.before folder=$2
+    shift 2
+    cat "$list" >"$before"
+    "$folder/bin/python" -m pip freeze --disable-pip-version-check "$@" >"$list"
+    say "$list:"
+    changes "$before" "$list" >&2
+}
+
+changes() { # before after: a line for each package that changed, came or went
+    awk -F== '
+        FILENAME == ARGV[1] { old[$1] = $2; next }
+        { new[$1] = $2 }
+        !($1 in old) { print "            " $1 " " $2 " added"; next }
+        old[$1] != $2 { print "            " $1 " " old[$1] " -> " $2 }
+        END { for (name in old) if (!(name in new)) print "            " name " " old[name] " removed" }
+    ' "$1" "$2" | sort | grep . || echo "            nothing changed"
 }
 
 system() {

@@ -28,7 +28,7 @@ TOOLS = (
     "rm",
     "sha256sum",
 )
-TOOLS += ("sleep", "tail", "touch", "tr")
+TOOLS += ("awk", "sleep", "sort", "tail", "touch", "tr")
 
 FAKE_PYTHON = """#!/bin/bash
 # Stands in for Python: makes "environments" of itself, and its pip does what the test says.
@@ -130,6 +130,15 @@ def test_renewing_takes_todays_releases_and_writes_them_down(machine: Machine) -
     for name in ("app", "label-studio"):
         written = machine.project / "scripts" / "constraints" / f"{name}.txt"
         assert written.read_text() == "numpy==9.9\n"
+
+
+def test_renewing_shows_what_changed(machine: Machine) -> None:
+    lists = machine.project / "scripts" / "constraints"
+    (lists / "app.txt").write_text("gone==1.0\nnumpy==2.2.6\n")
+    (lists / "label-studio.txt").write_text("")
+    said = machine.run("renew")[1]
+    assert "gone 1.0 removed\n" in said and "numpy 2.2.6 -> 9.9\n" in said and "numpy 9.9 added\n" in said
+    assert machine.run("renew")[1].count("nothing changed\n") == 2
 
 
 def test_the_demo_never_shrinks_the_test_environment(machine: Machine) -> None:
