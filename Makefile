@@ -7,7 +7,7 @@ FAST := not e2e and not browser and not slow and not chaos
 KILLS ?= 40
 SEED ?= 1
 
-.PHONY: help demo demo-clean test chaos fast check lint format app test-env label-studio system renew clean
+.PHONY: help demo demo-clean test chaos fast check lint format app test-env label-studio system renew release clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -54,6 +54,9 @@ system:  ## Debian packages of the tests: Chromium and PostgreSQL
 
 renew:  ## take today's releases of all packages, write them to scripts/constraints, show what changed; then run `make test`
 	@scripts/env.sh renew
+
+release: lint  ## build sdist and wheel into dist/, test the wheel, tag the commit; refuses with uncommitted changes or a used version
+	@$(BIN)/python -m scripts.release
 
 clean: demo-clean  ## both environments, caches and the demo
 	rm -rf .venv .venv-ls .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info

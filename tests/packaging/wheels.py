@@ -8,11 +8,12 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
-from scripts.label_studio_server import ROOT
+from packaging.requirements import Requirement
 
-BUILD = "from setuptools import build_meta; print(build_meta.build_{kind}({out!r}))"
+from scripts.label_studio_server import ROOT
 
 
 def tracked(root: Path = ROOT) -> list[str]:
@@ -31,15 +32,6 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def build(source: Path, kind: str, out: Path) -> Path:
-    """A "wheel" or "sdist" of a source tree, by the backend that pyproject.toml names."""
-    out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-P", "-c", BUILD.format(kind=kind, out=str(out))]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
-    return out / done.stdout.splitlines()[-1]
-
-
 def unpack_sdist(file: Path, folder: Path) -> Path:
     """The source tree in an sdist."""
     with tarfile.open(file) as archive:
@@ -52,6 +44,15 @@ def files_of(wheel: Path) -> list[str]:
     """What the wheel installs, its metadata left out."""
     with zipfile.ZipFile(wheel) as archive:
         return sorted(name for name in archive.namelist() if ".dist-info/" not in name)
+
+
+def requirements_of(wheel: Path) -> list[Requirement]:
+    """What it needs wherever it is installed, without the extras."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        about = message_from_bytes(archive.read(name))
+    found = [Requirement(line) for line in about.get_all("Requires-Dist", [])]
+    return [each for each in found if each.marker is None]
 
 
 def install(wheel: Path, folder: Path) -> Path:

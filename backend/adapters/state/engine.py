@@ -75,7 +75,7 @@ def make_engine(database_url: str) -> Engine:
         try:
             engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
         except ModuleNotFoundError as error:
-            raise BadSetting("PostgreSQL needs a driver; run: pip install 'labelqueue[postgres]'") from error
+            raise BadSetting("PostgreSQL needs a driver; run: pip install 'psycopg[binary]>=3.2'") from error
     event.listen(engine, "handle_error", _name_error)
     return engine
 

@@ -28,7 +28,7 @@ def write_onnx(folder: Path, model: nn.Module, pixels: int) -> str:
     """Write FILE and compare it with torch on images of two batch sizes; "" or the reason why there is no file."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        return f"{', '.join(missing)} is not installed: pip install 'labelqueue[export]'"
+        return f"{', '.join(missing)} is not installed: pip install {' '.join(missing)}"
     whole, path = _Probabilities(model).eval(), folder / FILE
     images = torch.randn((3, 3, pixels, pixels), generator=torch.Generator().manual_seed(0))
     try:
