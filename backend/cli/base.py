@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from backend.core.errors import BadSetting
-from backend.core.text.json_text import BadJson, parse
+from backend.core.text.json_text import BadJson, parse, rounded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,7 +113,7 @@ def print_json(value: Any) -> None:
     """Indented JSON on stdout; its texts are exact, with what would act on a terminal escaped as JSON does."""
     from backend.core.text.printable import json_printable
 
-    typer.echo(json_printable(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+    typer.echo(json_printable(json.dumps(rounded(value), indent=2, ensure_ascii=False, default=str)))
 
 
 def follow(opened: Services, asked: Asked, project: int, *, wait: bool) -> None:

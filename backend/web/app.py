@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.routing import IntegerConverter
 
 from backend.core.services import Services
+from backend.core.text.json_text import rounded
 from backend.settings import Settings
 from backend.web import api, errors, openapi, page, protocol
 from backend.web.guard import Guard
@@ -23,7 +26,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
     """The Flask application. Keeps no state of its own; any number of processes may serve it."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 2**20
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = _Json(app)
     app.jinja_options = {"finalize": page.shown}
     app.before_request(_begin)
     app.extensions["guard"] = guard = Guard(services, settings)
@@ -36,6 +39,15 @@ def create_app(services: Services, settings: Settings) -> Flask:
     app.register_blueprint(openapi.blueprint())
     app.register_blueprint(page.blueprint(services, settings))
     return app
+
+
+class _Json(DefaultJSONProvider):
+    """Answers in the order of our dataclasses, their numbers without the noise of floats."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return super().dumps(rounded(obj), **kwargs)
 
 
 class _ProjectNumber(IntegerConverter):

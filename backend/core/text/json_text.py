@@ -46,6 +46,18 @@ def parse(text: str | bytes, what: str) -> Any:
     return value
 
 
+def rounded(value: Any) -> Any:
+    """A value for JSON that people and programs read, its floats without the noise of sums: 1.0 for 0.9999999999999998.
+
+    Twelve digits below a million; above it, as in seconds since the epoch, three decimals.
+    """
+    if isinstance(value, float):
+        return round(value, 3) if abs(value) >= 1e6 else float(f"{value:.12g}")
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _too_deep(what: str) -> str:
     return f"{what} is nested too deeply; at most {DEEPEST} levels are taken"
 

@@ -46,3 +46,9 @@ def test_no_method_on_any_path_with_any_small_body_is_an_error_of_ours(client, w
             assert answer.status_code < 500, path
             if answer.status_code >= 400 and method != "HEAD":
                 assert answer.json["error"], path
+
+
+def test_the_api_answers_without_the_noise_of_floats(client):
+    """Wilson's upper end was 0.9999999999999998."""
+    with client.application.app_context():
+        assert client.application.json.dumps({"high": 0.9999999999999998, "b": 0.1 + 0.2}) == '{"high": 1.0, "b": 0.3}'

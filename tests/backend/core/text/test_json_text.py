@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backend.cli.base import parse_params
 from backend.core.errors import UserError
-from backend.core.text.json_text import DEEPEST, BadJson, parse
+from backend.core.text.json_text import DEEPEST, BadJson, parse, rounded
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -70,3 +70,15 @@ def test_many_keys_with_one_twice_cost_no_more_than_once_through():
 @pytest.mark.parametrize("value", ["[" * 90_000, "NaN", "9" * 5_001])
 def test_a_value_on_the_command_line_that_is_no_json_is_a_text(value):
     assert parse_params([f"k={value}"]) == {"k": value}
+
+
+def test_numbers_that_people_see_have_no_noise_of_floats():
+    noisy = {"high": 0.9999999999999998, "sum": [0.1 + 0.2, (1 / 3,)], "at": 1795226592.1234567, "rate": 1e-12, "n": 3}
+    assert rounded(noisy) == {
+        "high": 1.0,
+        "sum": [0.3, [0.333333333333]],
+        "at": 1795226592.123,
+        "rate": 1e-12,
+        "n": 3,
+    }
+    assert type(rounded(True)) is bool and type(rounded(10**30)) is int
