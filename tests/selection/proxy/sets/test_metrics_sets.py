@@ -118,3 +118,18 @@ def test_thresholds_are_half_the_best_expected_f1_and_suggestions_are_likelier_t
         assert cut[k] == pytest.approx(grid[int(np.argmax(f1))], abs=0.07)
     assert thresholds(np.full((3, 1), np.nan)).tolist() == [0.5] and thresholds(np.empty((0, 2))).tolist() == [0.5, 0.5]
     assert suggestions(np.array([[0.4, 0.6]]), np.array([0.2, 0.2])).tolist() == [[False, True]]
+
+
+def test_the_audit_of_exact_sets_is_that_of_one_share_and_stands_for_its_population():
+    from selection.proxy.anytime import interval
+    from selection.proxy.audit_sets import audit_sets
+
+    rng = np.random.default_rng(7)
+    probs = rng.random((60, 2))
+    present = rng.random((60, 2)) < probs
+    found = audit_sets(probs, present, np.full(2, 0.5), population=500)
+    right = int(((probs >= 0.5) == present).all(1).sum())
+    assert found.exact == right / 60 and (found.low, found.high) == interval(right, 60, 500, 0.05)
+    assert found.metrics.judged == 2 and found.population == 500
+    nothing = audit_sets(probs[:0], present[:0], np.full(2, 0.5), population=500)
+    assert (nothing.exact, nothing.low, nothing.high) == (None, 0.0, 1.0)
