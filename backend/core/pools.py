@@ -7,6 +7,7 @@ of it or one of them is labeled. Then it is built anew.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from backend.core.domain import FeatureTable
 from selection.kernels.graph import SparseGraph
 from selection.proxy.learn import Learned, learn
+
+if TYPE_CHECKING:
+    from selection.proxy.learn_sets import LearnedSets
 
 MOST_ROWS = 200_000  # exact neighbours of more rows take minutes on a few cores: the linear head alone serves there
 NEW_SHARE = 0.1
@@ -60,18 +64,52 @@ class Pools:
 
         Cost: the graph, where it has to be built (n^2 dims); else that of `selection.proxy.learn`.
         """
-        pool = self.kept.get(project)
-        if pool is None or pool.version != version or not _serves(pool, table, labels):
-            pool = self.kept[project] = prepare(version, table)
-        known = np.isin(table.task_ids, pool.task_ids, assume_unique=True)
+        pool, known = self._pool(project, version, table, labels)
         features, kept = (table.vectors, labels) if known.all() else (table.vectors[known], labels[known])
         learned = learn(features, kept, n_classes, kind=kind, graph=pool.graph, seed=seed, scaling=pool.scaling)
         if known.all():
             return learned
-        probs = np.empty((len(known), n_classes), np.float32)
-        probs[known] = learned.probs
-        probs[~known] = _attached(pool, learned, table.vectors[~known])
+        from selection.proxy.heads.linear import probabilities
+
+        fresh = table.vectors[~known]
+        probs = _joined(pool, known, learned.probs, fresh, probabilities(learned.head, fresh))
         return Learned(probs, learned.report, learned.head)
+
+    def learn_sets(
+        self,
+        project: int,
+        version: int,
+        table: FeatureTable,
+        present: NDArray[np.bool_],
+        marks: NDArray[np.int64],
+        *,
+        seed: int,
+        kind: str = "auto",
+    ) -> LearnedSets:
+        """As `learn`, of sets of classes: present (n, c), marks (n,) as in `selection.Pool`."""
+        from selection.proxy.heads.sets.linear import presences
+        from selection.proxy.learn_sets import LearnedSets, learn_sets
+
+        pool, known = self._pool(project, version, table, marks)
+        features = table.vectors if known.all() else table.vectors[known]
+        how: dict[str, Any] = {"kind": kind, "graph": pool.graph, "seed": seed, "scaling": pool.scaling}
+        if kind == "auto" and pool.graph is None:
+            how["kind"] = "linear"
+        learned = learn_sets(features, present[known], marks[known], **how)
+        if known.all():
+            return learned
+        fresh = table.vectors[~known]
+        probs = _joined(pool, known, learned.probs, fresh, presences(learned.head, fresh))
+        return LearnedSets(probs, learned.report, learned.head)
+
+    def _pool(
+        self, project: int, version: int, table: FeatureTable, labels: NDArray[np.int64]
+    ) -> tuple[Prepared, NDArray[np.bool_]]:
+        """The prepared pool, made anew where it does not serve; which rows of the table (n,) it was built of."""
+        pool = self.kept.get(project)
+        if pool is None or pool.version != version or not _serves(pool, table, labels):
+            pool = self.kept[project] = prepare(version, table)
+        return pool, np.isin(table.task_ids, pool.task_ids, assume_unique=True)
 
 
 def _serves(pool: Prepared, table: FeatureTable, labels: NDArray[np.int64]) -> bool:
@@ -92,14 +130,22 @@ def prepare(version: int, table: FeatureTable) -> Prepared:
     return Prepared(version, table.task_ids, table.digest, graph, moments(table.vectors))
 
 
-def _attached(pool: Prepared, learned: Learned, features: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Probabilities of rows outside the graph (m, d): their neighbours' weighted mean, the linear head's where none."""
-    from selection.proxy.heads.linear import probabilities
+def _joined(
+    pool: Prepared,
+    known: NDArray[np.bool_],
+    answers: NDArray[np.float32],
+    features: NDArray[np.float16],
+    linear: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Probabilities of all rows (n, c): `answers` of the known ones, of the others their neighbours' weighted mean.
 
-    linear = probabilities(learned.head, features)
-    if pool.graph is None:
-        return linear
-    rows, weights = pool.graph.attach(features)  # (m, k) each
-    total = weights.sum(1, keepdims=True)
-    mixed = np.einsum("mk,mkc->mc", weights, learned.probs[rows]) / np.maximum(total, 1e-12)
-    return np.where(total > 1e-6, mixed, linear).astype(np.float32)
+    features (m, d), linear (m, c) : of the others; the linear head's are taken where there are no neighbours.
+    """
+    probs = np.empty((len(known), answers.shape[1]), np.float32)
+    probs[known], probs[~known] = answers, linear
+    if pool.graph is not None:
+        rows, weights = pool.graph.attach(features)  # (m, k) each
+        total = weights.sum(1, keepdims=True)
+        mixed = np.einsum("mk,mkc->mc", weights, answers[rows]) / np.maximum(total, 1e-12)
+        probs[~known] = np.where(total > 1e-6, mixed, linear)
+    return probs

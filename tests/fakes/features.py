@@ -61,8 +61,4 @@ class FakeFeatures:
         if kept is None:
             return {}
         place = {task: row for row, task in enumerate(kept.task_ids.tolist())}
-        return {
-            task: Guess(kept.names[kept.classes[place[task]]], float(kept.confidence[place[task]]))
-            for task in task_ids
-            if task in place
-        }
+        return {task: kept.at(place[task]) for task in task_ids if task in place}

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.core.domain import (
     Annotation,
+    Guess,
     LabelConfig,
     Prediction,
     RemoteBackend,
@@ -149,8 +150,8 @@ class FakeLabelStudio:
         unknown = [p.task_id for p in predictions if p.task_id not in self.items[ls_id]]
         if unknown:
             raise LabelStudioRefused(400, f"task {unknown[0]} does not exist")
-        known = {None, *self.config.classes}
-        good = [p for p in predictions if 0 <= p.score <= 1 and (p.guess.choice if p.guess else None) in known]
+        known = set(self.config.classes)
+        good = [p for p in predictions if 0 <= p.score <= 1 and known.issuperset(_named(p.guess))]
         self.predictions.setdefault((ls_id, model_version), []).extend(good)
         return len(good)
 
@@ -215,3 +216,9 @@ class FakeLabelStudio:
         self._called("delete_webhook")
         for hooks in self.hooks.values():
             hooks[:] = [hook for hook in hooks if hook.id != webhook]
+
+
+def _named(guess: Guess | None) -> tuple[str, ...]:
+    if guess is None:
+        return ()
+    return (guess.choice,) if guess.present is None else guess.present

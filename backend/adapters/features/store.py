@@ -148,6 +148,10 @@ class LanceFeatures:
             "class": pa.array(np.asarray(guesses.classes, np.int32)[order]),
             "confidence": pa.array(np.asarray(guesses.confidence, np.float32)[order]),
         }
+        if guesses.present is not None:
+            packed = np.packbits(guesses.present[order], axis=1)  # (n, c) -> (n, bytes)
+            buffers = [None, pa.py_buffer(packed.tobytes())]
+            columns["present"] = pa.Array.from_buffers(pa.binary(packed.shape[1]), len(packed), buffers)
         about = {"names": json.dumps(list(guesses.names)), "head": str(guesses.head)}
         uri = self._guessed(project)
         with self._errors("write guesses", uri):
@@ -166,9 +170,7 @@ class LanceFeatures:
         wanted = np.asarray(list(task_ids), np.int64)
         places = np.minimum(np.searchsorted(guesses.task_ids, wanted), len(guesses.task_ids) - 1)
         return {
-            int(task): Guess(guesses.names[guesses.classes[at]], float(guesses.confidence[at]))
-            for task, at in zip(wanted, places, strict=True)
-            if guesses.task_ids[at] == task
+            int(task): guesses.at(at) for task, at in zip(wanted, places, strict=True) if guesses.task_ids[at] == task
         }
 
     def clear(self, project: int, version: int) -> None:
@@ -201,12 +203,14 @@ class LanceFeatures:
             return self._guesses[project][1]
         about = {key.decode(): value.decode() for key, value in (dataset.schema.metadata or {}).items()}
         rows = dataset.scanner(scan_in_order=True).to_table()
+        names = tuple(json.loads(about["names"]))
         read = Guesses(
             head=int(about["head"]),
-            names=tuple(json.loads(about["names"])),
+            names=names,
             task_ids=rows.column("task_id").to_numpy(),
             classes=rows.column("class").to_numpy(),
             confidence=rows.column("confidence").to_numpy(),
+            present=_bits(rows.column("present"), len(names)) if "present" in rows.column_names else None,
         )
         self._guesses[project] = (mark, read)
         return read
@@ -287,3 +291,10 @@ def _conflict(error: Exception) -> bool:
 def _vanished(error: Exception) -> bool:
     """A version that was cleaned away, or a dataset that was dropped, while it was being read."""
     return "not found" in str(error).lower()
+
+
+def _bits(packed: pa.ChunkedArray, width: int) -> NDArray[np.bool_]:
+    """What was packed eight to a byte: (n, width) bool."""
+    whole = b"".join(packed.to_pylist())
+    rows = np.frombuffer(whole, np.uint8).reshape(len(packed), -1)
+    return np.unpackbits(rows, axis=1, count=width).astype(bool)

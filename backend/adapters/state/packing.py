@@ -21,6 +21,8 @@ def pack(inputs: Inputs) -> dict[str, Any]:
         "labels": inputs.labels.astype(np.int32),
         "audit": np.packbits(inputs.audit),
     }
+    if inputs.present is not None:
+        arrays["present"] = np.packbits(inputs.present[inputs.labels >= 0])
     if inputs.graph is not None:
         arrays["graph"] = np.packbits(inputs.graph)
     block = io.BytesIO()
@@ -48,9 +50,15 @@ def inputs(row: Row[Any]) -> Inputs:
                 np.unpackbits(arrays[name], count=len(task_ids)).astype(bool) if name in arrays else None
                 for name in ("audit", "graph")
             )
+            classes = tuple(terms.pop("classes"))
+            present = None
+            if "present" in arrays:
+                present = np.zeros((len(labels), len(classes)), bool)
+                known = labels >= 0
+                shape = (int(known.sum()), len(classes))
+                present[known] = np.unpackbits(arrays["present"], count=shape[0] * shape[1]).reshape(shape)
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(str(error)) from error
     if audit is None or labels.shape != task_ids.shape:
         raise ValueError("its arrays do not fit together")
-    classes = tuple(terms.pop("classes"))
-    return Inputs(task_ids=task_ids, labels=labels, audit=audit, graph=graph, classes=classes, **terms)
+    return Inputs(task_ids=task_ids, labels=labels, audit=audit, graph=graph, classes=classes, present=present, **terms)

@@ -142,8 +142,8 @@ def _nth_newest(table: Table, project: int, kept: int) -> Any:
 
 def _pack(picks: Sequence[Pick]) -> bytes:
     rows = [
-        [p.task_id, p.score, p.note, int(p.audit), *([p.guess.choice, p.guess.confidence] if p.guess else [])]
-        for p in picks
+        [pick.task_id, pick.score, pick.note, int(pick.audit), *(_told(pick.guess) if pick.guess else [])]
+        for pick in picks
     ]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=1)
 
@@ -151,9 +151,17 @@ def _pack(picks: Sequence[Pick]) -> bytes:
 def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
     rows = json.loads(zlib.decompress(packed)) if packed else []
     return tuple(
-        Pick(task, score, note, Guess(*guess) if guess else None, bool(audit))
+        Pick(task, score, note, _guess(*guess) if guess else None, bool(audit))
         for task, score, note, audit, *guess in rows
     )
+
+
+def _told(guess: Guess) -> list[Any]:
+    return [guess.choice, guess.confidence, *([guess.present] if guess.present is not None else [])]
+
+
+def _guess(choice: str, confidence: float, present: list[str] | None = None) -> Guess:
+    return Guess(choice, confidence, None if present is None else tuple(present))
 
 
 @as_written

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from backend.core.domain.targets import NO_TARGET, Kind, Target
+from backend.core.domain.targets import NO_TARGET, Target
 
 RenewalMode = Literal["off", "suggest", "auto"]
 KEY = re.compile(r"([1-9]\d{0,9})(\.\d{1,15})?", re.ASCII)
-LEARNT: tuple[Kind, ...] = ("one",)  # kinds of targets that heads learn
 LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 
 
@@ -50,7 +49,7 @@ class LabelConfig:
     @property
     def learnt(self) -> bool:
         """Whether a head learns from the labels, so that there are class probabilities."""
-        return self.target.kind in LEARNT
+        return self.target.kind != "none"
 
     @property
     def tags(self) -> tuple[str, ...]:

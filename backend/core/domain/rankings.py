@@ -27,21 +27,43 @@ GUESSES = "-guesses"
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The head's best class for a task and its calibrated probability."""
+    """The head's best class for a task and its calibrated probability.
+
+    present : where labels are sets of classes, those that it suggests; choice names them for people, and confidence is
+    the probability that the set is exactly what is likelier than not.
+    """
 
     choice: str
     confidence: float
+    present: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """Guesses for all embedded tasks by one head: task_ids, classes (indexes into `names`), confidence, (n,) each."""
+    """Guesses for all embedded tasks by one head: task_ids, classes (indexes into `names`), confidence, (n,) each.
+
+    present : (n, len(names)) bool, the classes suggested where labels are sets; then `classes` tells nothing.
+    """
 
     head: int
     names: tuple[str, ...]
     task_ids: NDArray[np.int64]
     classes: NDArray[np.int32]
     confidence: NDArray[np.float32]
+    present: NDArray[np.bool_] | None = None
+
+    def at(self, row: int) -> Guess:
+        """The guess of one task."""
+        if self.present is None:
+            return Guess(self.names[self.classes[row]], float(self.confidence[row]))
+        return guess_of_set(
+            tuple(self.names[place] for place in np.flatnonzero(self.present[row])), float(self.confidence[row])
+        )
+
+
+def guess_of_set(present: tuple[str, ...], confidence: float) -> Guess:
+    """The guess that these classes are there, and no others."""
+    return Guess(", ".join(present) or "none of the classes", confidence, present)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +94,8 @@ class Pick:
 class Inputs:
     """What a ranking was made of, beside strategy and seed: with the same vectors it can be made again.
 
-    The arrays are over the rows of the feature table of then. labels : (n,) class index, UNLABELED or SKIPPED;
+    The arrays are over the rows of the feature table of then. labels : (n,) class index, UNLABELED or SKIPPED; where
+    labels are sets, LABELED in the index's place, and present : (n, c) bool, the classes of labeled rows;
     audit : (n,) whether the row belongs to the audit stream; graph : (n,) the rows of which the head's graph was
     built, None if nothing was learnt; vectors : `FeatureTable.digest`; machine : what computed it, name -> version.
     """
@@ -87,6 +110,7 @@ class Inputs:
     graph: NDArray[np.bool_] | None
     vectors: str
     machine: Mapping[str, str]
+    present: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from backend.core.kinds import register
 
 STILL_WORKS = "features, the strategies that need no class probabilities and the queue's order work"
 NO_CLASSES = f"{STILL_WORKS}; margin, entropy and suggested labels do not"
-SETS = "gives a set of classes an image, which is counted and not learnt from yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,7 @@ def offer(control: Control) -> Target | str:
 
 
 def _problem(target: Target, learn_from: str, left_out: dict[str, str]) -> str:
-    if target.kind == "set":
-        return f"tag {target.tag!r} {SETS}: {NO_CLASSES}"
-    if target.kind == "one":
+    if target.kind != "none":
         return ""
     if learn_from and learn_from not in left_out:
         there = ", ".join(left_out) or "none"

@@ -9,11 +9,13 @@ from backend.core.kinds import register
 
 
 def regions(target: Target, guess: Guess | None) -> list[dict[str, Any]]:
-    """Empty where there is no guess, or where Label Studio would not show it."""
+    """Empty where there is no guess, none of the classes is guessed, or where Label Studio would not show it."""
     family = register.named(target.family)
     if guess is None or family is None or family.write is None or not target.suggests:
         return []
-    sort, value = family.write(target, [guess.choice])
+    if guess.present == ():
+        return []
+    sort, value = family.write(target, [guess.choice] if guess.present is None else guess.present)
     return [
         {
             "from_name": target.tag,

@@ -61,16 +61,20 @@ def judge(
     *,
     population: int,
     alpha: float = ALPHA,
+    present: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Accuracy on the labeled audit rows with an interval that holds at every look at this model, as JSON.
 
     probs (n, c), labels (n,), audit (n,); population : tasks that the audit stands for. The accuracy is null, and the
-    interval 0 to 1, while there are none.
+    interval 0 to 1, while there are none. present (n, c): where labels are sets of classes; then right is who names
+    exactly the set, so it is the share of exact sets.
     """
     from selection.proxy.anytime import interval
 
     rows = np.flatnonzero(audit & (labels >= 0))
-    right = int((probs[rows].argmax(1) == labels[rows]).sum()) if len(rows) else 0
+    said = _said(probs[rows], present is not None)
+    same = said == labels[rows] if present is None else (said == present[rows]).all(1)
+    right = int(same.sum())
     stands_for = max(population, len(rows))  # one may have gone since the labels were read
     low, high = interval(right, len(rows), stands_for, alpha)
     return {
@@ -80,6 +84,7 @@ def judge(
         "low": low,
         "high": high,
         "population": stands_for,
+        **({} if present is None else {"measure": "exact sets"}),
     }
 
 
@@ -90,6 +95,7 @@ def judge_next(
     *,
     tasks: NDArray[np.int64],
     population: int,
+    present: NDArray[np.bool_] | None = None,
     earlier: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """`judge` for one head after another, so that the intervals of all of them hold together.
@@ -103,8 +109,16 @@ def judge_next(
     before = earlier or {}
     number, answers = int(before.get("head", 0)), str(before.get("answers", ""))
     if np.any(audit & (labels >= 0)):
-        said = tasks.astype(np.int64).tobytes() + probs.argmax(1).astype(np.int32).tobytes()
+        said = tasks.astype(np.int64).tobytes() + _said(probs, present is not None).tobytes()
         digest = hashlib.blake2b(said, digest_size=8).hexdigest()
         number, answers = number + (digest != answers), digest
-    judged = judge(probs, labels, audit, population=population, alpha=share(ALPHA, max(number, 1)))
+    alpha = share(ALPHA, max(number, 1))
+    judged = judge(probs, labels, audit, population=population, alpha=alpha, present=present)
     return {**judged, "head": number, "answers": answers}
+
+
+def _said(probs: NDArray[np.float32], sets: bool) -> NDArray[Any]:
+    """What the head names: the likeliest class (n,) int32, or those likelier than not (n, c) bool."""
+    if sets:
+        return np.asarray(probs >= 0.5)
+    return probs.argmax(1).astype(np.int32) if len(probs) else np.zeros(0, np.int32)

@@ -14,9 +14,10 @@ from backend.core.services import Services
 class Accuracy:
     """Accuracy with its 95% interval, all in [0, 1], on `labels` labels (None: not recorded).
 
-    population : tasks that the labels were drawn from at random; the interval then holds at every look and for all
-    heads together (see `audit.judge_next`). None: it is Wilson's, for one look: so is all that is out of fold,
-    and the audit of rounds before there was the other.
+    measure : what it is; where labels are sets of classes, the mean average precision out of fold, and in the audit the
+    share of exact sets. population : tasks that the labels were drawn from at random; the interval then holds at every
+    look and for all heads together (see `audit.judge_next`). None: it is Wilson's, for one look: so is all that is out
+    of fold, and the audit of rounds before there was the other; a mean average precision's is a bootstrap's.
     """
 
     value: float
@@ -24,6 +25,7 @@ class Accuracy:
     high: float
     labels: int | None = None
     population: int | None = None
+    measure: str = "accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +96,5 @@ def _accuracy(report: Mapping[str, Any], counted: str) -> Accuracy | None:
     if any(report.get(key) is None for key in ("accuracy", "low", "high")):
         return None
     low, high = float(report["low"]), float(report["high"])
-    return Accuracy(float(report["accuracy"]), low, high, report.get(counted), report.get("population"))
+    measure = str(report.get("measure", "accuracy"))
+    return Accuracy(float(report["accuracy"]), low, high, report.get(counted), report.get("population"), measure)

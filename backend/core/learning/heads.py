@@ -11,25 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureTable, Head, Project
-from backend.core.learning import audit
+from backend.core.learning import audit, set_heads
+from backend.core.learning.answers import Answers
 from backend.core.learning.labels import Labels
+from backend.core.learning.set_heads import learn_present
 from backend.core.pools import Pools
 from backend.core.services import Services
 
 if TYPE_CHECKING:
-    from selection.proxy.learn import Learned
     from selection.proxy.report import HeadReport
+
+LIKELY = 0.5  # a class below this is not suggested, whatever its threshold: a person would have to undo it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """The head's record and its calibrated probabilities (n, c) of all rows of the feature table.
+    """The head's record and what it answers for all rows of the feature table.
 
     graph_ids : (m,) the tasks of which the graph was built that it learnt on.
     """
 
     head: Head
-    probs: NDArray[np.float32]
+    answers: Answers
     graph_ids: NDArray[np.int64]
 
 
@@ -39,12 +42,12 @@ def train(
     table: FeatureTable,
     labels: Labels,
 ) -> Trained | None:
-    """Learn the classes from the labeled rows, but for the audit's; None while fewer than two classes have a label."""
+    """Learn the classes from the labeled rows, but for the audit's; None while they are all the same."""
     version = project.features_version
     learned = learn(services.pools, project.id, version, table, labels, services.options.seed)
     if learned is None:
         return None
-    report = report_json(learned.report, labels.classes)
+    report = dict(learned.report)
     before = services.rankings.latest_head(project.id)
     report["audit"] = audit.judge_next(
         learned.probs,
@@ -52,6 +55,7 @@ def train(
         labels.audit,
         tasks=table.task_ids,
         population=services.tasks.population(project.id),
+        present=labels.present,
         earlier=before.report.get("audit") if before else None,
     )
     head = services.rankings.add_head(
@@ -62,15 +66,22 @@ def train(
         report,
         services.clock.now(),
     )
-    return Trained(head, learned.probs, services.pools.kept[project.id].task_ids)
+    return Trained(head, learned, services.pools.kept[project.id].task_ids)
 
 
-def learn(pools: Pools, project: int, version: int, table: FeatureTable, labels: Labels, seed: int) -> Learned | None:
-    """What a learning round learns of these labels; None while fewer than two classes have one."""
+def learn(pools: Pools, project: int, version: int, table: FeatureTable, labels: Labels, seed: int) -> Answers | None:
+    """What a learning round learns of these labels; None while all of them are the same class or set."""
     known = labels.trainable
+    if labels.present is not None:
+        sets = learn_present(pools, project, version, table, labels.present, known, seed)
+        if sets is None:
+            return None
+        cut = np.maximum(sets.report.thresholds, LIKELY)
+        return Answers(sets.probs, set_heads.report_json(sets.report, labels.classes), cut)
     if len(np.unique(known[known >= 0])) < 2:
         return None
-    return pools.learn(project, version, table, known, len(labels.classes), seed=seed)
+    learned = pools.learn(project, version, table, known, len(labels.classes), seed=seed)
+    return Answers(learned.probs, report_json(learned.report, labels.classes))
 
 
 def report_json(report: HeadReport, classes: Sequence[str]) -> dict[str, Any]:

@@ -14,9 +14,6 @@ import selection
 from backend.core.domain import FeatureTable, Kind, Label, Project
 from backend.core.services import Services
 
-LABELED = 0
-"""Mark of a labeled row where labels are sets of classes."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
@@ -57,7 +54,7 @@ def read_labels(services: Services, project: Project, table: FeatureTable) -> La
         if isinstance(label, str):
             rows[row] = numbers[label]
         elif present is not None:
-            rows[row] = LABELED
+            rows[row] = selection.LABELED
             present[row, [numbers[name] for name in label]] = True
     drawn = np.zeros(len(rows), bool)
     drawn[places(table, sorted(services.tasks.audit(project.id)))[0]] = True

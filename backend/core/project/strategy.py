@@ -11,6 +11,7 @@ from backend.core.domain import LabelConfig, Project, Strategy
 from backend.core.errors import BadSetting
 from backend.core.project.presets import Preset, preset
 from backend.core.services import Services
+from selection.registry import require_form
 
 
 def switch(services: Services, project: int, name: str | None, params: Mapping[str, Any] | None = None) -> Strategy:
@@ -65,7 +66,9 @@ def checked(config: LabelConfig, name: str, params: Mapping[str, Any]) -> Strate
     name = preset(name).strategy.name
     try:
         entry = selection.entry(name)
-        selection.create(name, **params)
+        selector = selection.create(name, **params)
+        if config.target.kind == "set":
+            require_form(selector, "set")
     except selection.SelectionError as error:
         raise BadSetting(str(error)) from error
     if "probs" in entry.needs and config.image_key and not config.learnt:  # no key: not read yet

@@ -63,8 +63,9 @@ def strategy(name: str, preset: str | None, params: Mapping[str, Any]) -> str:
 
 
 def interval(value: Accuracy) -> str:
-    """ "75.0% (60.0% to 90.0%)"."""
-    return f"{value.value:.1%} ({value.low:.1%} to {value.high:.1%})"
+    """ "75.0% (60.0% to 90.0%)", with what it is unless that is the accuracy."""
+    named = "" if value.measure == "accuracy" else f"{value.measure} "
+    return f"{named}{value.value:.1%} ({value.low:.1%} to {value.high:.1%})"
 
 
 def accuracy(value: Accuracy | None, head: HeadView | None) -> str:

@@ -7,7 +7,7 @@ import structlog
 
 import selection
 from backend.core import jobs
-from backend.core.domain import FeatureTable, Guesses, Inputs, Project, Ranking
+from backend.core.domain import FeatureTable, Inputs, Project, Ranking
 from backend.core.errors import LabelStudioError
 from backend.core.learning.heads import Trained, train
 from backend.core.learning.labels import Labels, read_labels
@@ -45,7 +45,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     stages.done("learn")
     inputs = _inputs(project, table, labels, trained)
     picks = make_picks(
-        project.strategy, services.options.seed, inputs, table.vectors, trained.probs if trained else None
+        project.strategy, services.options.seed, inputs, table.vectors, trained.answers if trained else None
     )
     stages.done("rank")
     if renew.forget_deleted(services, project_id, project.features_version, [pick.task_id for pick in picks]):
@@ -65,7 +65,8 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
         inputs=inputs,
     )
     if trained:
-        services.features.write_guesses(project_id, _guesses(table, trained))
+        made = trained.answers.guesses(trained.head.id, trained.head.classes, table.task_ids)
+        services.features.write_guesses(project_id, made)
     stages.done("store")
     published: dict[str, float] = {}
     try:
@@ -73,7 +74,7 @@ def cycle(services: Services, project_id: int, reason: str) -> Ranking | None:
     except (LabelStudioError, publish.NotPublished) as error:  # what is learnt is kept; publishing is due, and retried
         log.warning("the ranking could not be published yet", project=project_id, error=str(error))
     log.info("ranked", project=project_id, ranking=ranking.id, reason=reason, **_rounded(stages.seconds | published))
-    if trained is None and labels.classes:
+    if trained is None and project.config.learnt:
         services.pools.warm(project_id, project.features_version, table)
     if trained:
         services.jobs.submit(jobs.consider(project_id))
@@ -89,22 +90,11 @@ def _inputs(project: Project, table: FeatureTable, labels: Labels, trained: Trai
         classes=labels.classes,
         task_ids=table.task_ids,
         labels=labels.rows,
+        present=labels.present,
         audit=labels.audit,
         graph=np.isin(table.task_ids, trained.graph_ids, assume_unique=True) if trained else None,
         vectors=table.digest,
         machine=machine(),
-    )
-
-
-def _guesses(table: FeatureTable, trained: Trained) -> Guesses:
-    best = trained.probs.argmax(1)  # (n, c) -> (n,)
-    confidence = np.take_along_axis(trained.probs, best[:, None], 1)[:, 0]
-    return Guesses(
-        trained.head.id,
-        trained.head.classes,
-        table.task_ids,
-        best.astype(np.int32),
-        confidence.astype(np.float32),
     )
 
 

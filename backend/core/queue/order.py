@@ -25,21 +25,25 @@ def order_rows(
     length: int,
     batch: int,
     seed: int,
+    present: NDArray[np.bool_] | None = None,
 ) -> selection.Ranking:
     """The selector's order of at most `length` pool rows; it never sees the rows set aside, nor their labels.
 
     vectors (n, d), labels (n,), probs (n, c) or None while nothing is learnt; aside (n,): rows that judge;
-    batch: how many people label before the next ranking.
+    batch: how many people label before the next ranking; present (n, c): where labels are sets of classes.
     """
     kept = np.flatnonzero(~aside)
-    pool = selection.Pool(vectors, labels, probs)
+    if present is None:
+        pool = selection.Pool(vectors, labels, probs)
+    else:
+        pool = selection.Pool(vectors, probs=probs, present=present, marks=labels)
     if len(kept) < len(labels):
-        pool = selection.Pool(vectors[kept], labels[kept], None if probs is None else probs[kept])
+        pool = pool.take(kept)
     budget = min(length, len(pool.candidates))
     try:
         ordered = _staged(strategy, pool, batch, budget, seed)
-    except selection.MissingProbabilities:
-        log.info("no head yet: ranking by " + COLD, strategy=strategy.name)
+    except (selection.MissingProbabilities, selection.WrongForm) as error:
+        log.info("ranking by " + COLD, strategy=strategy.name, why=str(error))
         ordered = _staged(Strategy(COLD), pool, batch, budget, seed)
     return selection.Ranking(kept[ordered.rows], ordered.scores, ordered.notes)
 
@@ -54,10 +58,7 @@ def _staged(strategy: Strategy, pool: selection.Pool, batch: int, budget: int, s
     if budget <= batch or selection.has(selector, "prefix"):
         return selection.rank(selector, pool, budget, seed=seed, horizon=max(budget, 1))
     first = selection.rank(selector, pool, batch, seed=seed, horizon=batch)
-    labels = pool.labels.copy()
-    labels[first.rows] = selection.SKIPPED
-    given = selection.Pool(pool.features, labels, pool.probs)
-    rest = selection.rank(selector, given, budget - batch, seed=seed, horizon=budget)
+    rest = selection.rank(selector, pool.skip(first.rows), budget - batch, seed=seed, horizon=budget)
     return selection.Ranking(
         np.concatenate([first.rows, rest.rows]),
         np.concatenate([first.scores, rest.scores]),

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import selection
-from backend.core.domain import Guess, Inputs, Pick, Strategy
+from backend.core.domain import Inputs, Pick, Strategy
 from backend.core.learning import audit
+from backend.core.learning.answers import Answers
 from backend.core.queue.order import order_rows
 
 
@@ -22,22 +23,23 @@ def make_picks(
     seed: int,
     inputs: Inputs,
     vectors: NDArray[np.float16],
-    probs: NDArray[np.float32] | None,
+    answers: Answers | None,
 ) -> list[Pick]:
-    """At most `inputs.horizon` picks. vectors (n, d) of the tasks of `inputs`; probs (n, c) or None: nothing learnt."""
+    """At most `inputs.horizon` picks. vectors (n, d) of the tasks of `inputs`; answers None: nothing is learnt."""
     ordered = order_rows(
         strategy,
         vectors,
         inputs.labels,
-        probs,
+        answers.probs if answers else None,
         inputs.audit,
         length=inputs.horizon,
         batch=inputs.batch,
         seed=seed,
+        present=inputs.present,
     )
     waiting = inputs.task_ids[inputs.audit & (inputs.labels == selection.UNLABELED)].tolist()
     return audit.weave(
-        _explained(ordered, inputs, probs),
+        _explained(ordered, inputs, answers),
         audit.in_order(seed, waiting),
         served=int((inputs.labels != selection.UNLABELED).sum()),
         share=inputs.audit_share,
@@ -45,13 +47,12 @@ def make_picks(
     )
 
 
-def _explained(ordered: selection.Ranking, inputs: Inputs, probs: NDArray[np.float32] | None) -> list[Pick]:
+def _explained(ordered: selection.Ranking, inputs: Inputs, answers: Answers | None) -> list[Pick]:
+    guesses = answers.guesses(0, inputs.classes, inputs.task_ids, ordered.rows) if answers else None
     picks = []
-    for row, score, note in zip(ordered.rows.tolist(), ordered.scores.tolist(), ordered.notes, strict=True):
-        guess = None
-        if probs is not None:
-            best = int(probs[row].argmax())
-            guess = Guess(inputs.classes[best], float(probs[row, best]))
+    rows = zip(ordered.rows.tolist(), ordered.scores.tolist(), ordered.notes, strict=True)
+    for place, (row, score, note) in enumerate(rows):
+        guess = guesses.at(place) if guesses else None
         picks.append(Pick(int(inputs.task_ids[row]), float(score), _named(note, inputs.classes), guess))
     return picks
 

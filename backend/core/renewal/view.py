@@ -103,6 +103,8 @@ def mode(services: Services, project: Project) -> str:
 
 def advice(services: Services, project: Project, sets: Sequence[FeatureSet]) -> Advice | None:
     """What the latest round said of the live features; None while none has measured them."""
+    if project.config.target.kind == "set":
+        return Advice("wait", "features are renewed where a label is one class only", 0, None, None, None, None)
     head = services.rankings.latest_head(project.id)
     if head is None or head.features_version != project.features_version or "renewal" not in head.report:
         return None

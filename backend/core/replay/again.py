@@ -121,19 +121,19 @@ def _restricted(inputs: Inputs, table: FeatureTable) -> Inputs:
         inputs,
         task_ids=inputs.task_ids[kept],
         labels=inputs.labels[kept],
+        present=None if inputs.present is None else inputs.present[kept],
         audit=inputs.audit[kept],
         graph=None if inputs.graph is None else inputs.graph[kept],
     )
 
 
 def _again(ranking: Ranking, inputs: Inputs, table: FeatureTable) -> list[Pick]:
-    labels = Labels(inputs.labels, inputs.audit, inputs.classes, ranking.labels_digest)
+    labels = Labels(inputs.labels, inputs.audit, inputs.classes, ranking.labels_digest, inputs.present)
     learned = None
     if inputs.graph is not None and inputs.graph.any():
         pools = Pools({ranking.project: prepare(ranking.features_version, table.only(inputs.graph))})
         learned = learn(pools, ranking.project, ranking.features_version, table, labels, ranking.seed)
-    probs = learned.probs if learned else None
-    return make_picks(ranking.strategy, ranking.seed, inputs, table.vectors, probs)
+    return make_picks(ranking.strategy, ranking.seed, inputs, table.vectors, learned)
 
 
 def _first_other(made: Sequence[Pick], stored: Sequence[Pick]) -> int | None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -241,6 +242,23 @@ def test_guesses_are_replaced_as_a_whole_and_seen_by_other_processes(tmp_path: P
     empty = np.empty(0, np.int64)
     store.write_guesses(7, Guesses(4, (), empty, empty.astype(np.int32), empty.astype(np.float32)))
     assert web.read_guesses(7, [20]) == {}
+
+
+@pytest.mark.parametrize("width", [3, 8, 11])
+def test_guesses_of_sets_are_kept_and_give_way_to_guesses_of_one_class(tmp_path: Path, width: int) -> None:
+    """(12-2) By another process too, after a label config took several choices, and before."""
+    store, web = LanceFeatures(str(tmp_path)), LanceFeatures(str(tmp_path))
+    ids, names = np.array([30, 10, 20]), tuple(f"c{n}" for n in range(width))
+    one = Guesses(1, names, ids, np.array([2, 0, 1], np.int32), np.array([0.5, 0.25, 1.0], np.float32))
+    present = np.zeros((3, width), bool)
+    present[0, [0, width - 1]] = present[2, 1] = True
+    for guesses in (one, replace(one, present=present), one):
+        store.write_guesses(7, guesses)
+        assert web.read_guesses(7, [10, 20, 30]) == {
+            task: guesses.at(row) for row, task in sorted(enumerate(ids.tolist()), key=lambda pair: pair[1])
+        }
+    assert replace(one, present=present).at(0).present == ("c0", f"c{width - 1}")
+    assert replace(one, present=present).at(1).present == ()
 
 
 def test_the_cache_forgets_the_project_used_longest_ago(tmp_path: Path) -> None:
