@@ -37,7 +37,6 @@ class Options:
     preannotate: bool = True
     seed: int = 0
     backbone: str = ""  # name or path from the settings; "": the one that comes with the program
-    renewal_shards: int = 4  # parts in which a new feature version is embedded
 
 
 @dataclass(frozen=True, slots=True)

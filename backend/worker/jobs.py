@@ -101,9 +101,9 @@ def train(project: int, version: int) -> None:
 
 @_does(jobs.embed_version)
 def embed_version(project: int, version: int, shard: int) -> None:
-    from backend.core.embedding.reembed import embed_version as run
+    from backend.core.embedding.embed import embed_version as run
 
-    run(context.services(), project, version, shard)
+    run(context.services(), project, version, context.owner())
 
 
 @_does(jobs.judge)

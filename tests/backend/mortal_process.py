@@ -1,6 +1,6 @@
-"""A process for tests that embeds what is pending: `python -m tests.backend.mortal_process DATABASE_URL PROJECT TASK`.
+"""A process for tests that embeds: `python -m tests.backend.mortal_process DATABASE_URL PROJECT TASK VERSION`.
 
-It kills itself with signal 9 when it comes to image TASK; it ends with 0 when nothing is pending.
+It kills itself with signal 9 when it comes to image TASK; it ends with 0 when the feature version lacks nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backend.wiring import SystemClock
 from tests.fakes import FakeEmbedder, FakeFeatures, FakeJobs, FakeLabelStudio
 
 
-def main(database_url: str, project: int, deadly: int) -> None:
+def main(database_url: str, project: int, deadly: int, version: int) -> None:
     state = open_state(database_url)
     embedder = FakeEmbedder(kills=lambda task: task == deadly and bool(os.kill(os.getpid(), signal.SIGKILL)))
     services = Services(
@@ -36,11 +36,15 @@ def main(database_url: str, project: int, deadly: int) -> None:
         cast("Any", None),
         Options(shard_size=16, chunk_size=4, lease=1.0),
     )
-    while services.tasks.counts(project).pending:
-        embed.embed(services, project, f"mortal-{os.getpid()}")
+    owner = f"mortal-{os.getpid()}"
+    while services.tasks.waiting(project, version, 1):
+        if version == 1:
+            embed.embed(services, project, owner)
+        else:
+            embed.embed_version(services, project, version, owner)
         time.sleep(0.05)
     state.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

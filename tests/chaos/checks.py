@@ -154,8 +154,8 @@ def feature_sets(seen: Seen) -> Iterator[str]:
 
 
 def leases(seen: Seen) -> Iterator[str]:
-    """Nobody holds a task."""
-    held = seen.rows("select id, owner from tasks where project = :p and owner is not null")
+    """Nothing is left to embed, and nobody holds it."""
+    held = seen.rows("select task, version, owner from to_embed where project = :p")
     if held:
         yield f"tasks are held: {held[:5]}"
 

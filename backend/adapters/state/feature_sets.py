@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from backend.adapters.state.engine import Database
-from backend.adapters.state.switching import all_pending, fit_to_features
+from backend.adapters.state.switching import all_pending, begin_filling, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
+from backend.adapters.state.to_embed import MADE, drop_others, drop_version, live_version
 from backend.adapters.state.values import as_written, clean
 from backend.core.domain.training import FeatureSet, Method
 from backend.core.errors import UnknownProject, UserError
@@ -60,7 +61,7 @@ class SqlFeatureSets:
     def begin_plain(self, project: int, backbone: str, *, version: int, over: int, at: float) -> FeatureSet | None:
         """A new live version for another backbone; see `ports.FeatureSets.begin_plain`."""
         with self._db.write(project) as connection:
-            if _live(connection, project) != over:
+            if live_version(connection, project) != over:
                 return None
             values = {"state": BEGINS["replace"], "backbone": backbone}
             under_way = (feature_sets.c.project == project, feature_sets.c.state.in_(MOVES["cancel"].sources))
@@ -70,15 +71,16 @@ class SqlFeatureSets:
             _retire(connection, project, at)
             made = _insert(connection, project, version, values, at)
             _serve(connection, made)
-            all_pending(connection, project)
+            drop_others(connection, project, made.version)
+            all_pending(connection, project, made.version)
             return made
 
     def anew(self, project: int, version: int) -> bool:
         """Every task becomes pending; see `ports.FeatureSets.anew`."""
         with self._db.write(project) as connection:
-            if _live(connection, project) != version:
+            if live_version(connection, project) != version:
                 return False
-            all_pending(connection, project)
+            all_pending(connection, project, version)
             return True
 
     def move(
@@ -99,7 +101,7 @@ class SqlFeatureSets:
         with self._db.write(project) as connection:
             found = _one(connection, project, version)
             target = after(found.state, name)
-            if target is None or (over is not None and _live(connection, project) != over):
+            if target is None or (over is not None and live_version(connection, project) != over):
                 return None
             given = {
                 "checkpoint": checkpoint,
@@ -116,7 +118,11 @@ class SqlFeatureSets:
             moved = _one(connection, project, version)
             if target == "live":
                 _serve(connection, moved)
-                fit_to_features(connection, project, stored)
+                fit_to_features(connection, project, version, stored)
+            elif target == MADE:
+                begin_filling(connection, project, version)
+            elif target not in UNDER_WAY:
+                drop_version(connection, project, version)
             return moved
 
     def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
@@ -167,11 +173,6 @@ def _insert(connection: Connection, project: int, least: int, values: Mapping[st
     row = {**_empty(), **values, "project": project, "version": version, "created_at": at, "updated_at": at}
     connection.execute(insert(feature_sets).values(**row))
     return _one(connection, project, version)
-
-
-def _live(connection: Connection, project: int) -> int:
-    query = select(projects.c.features_version).where(projects.c.id == project)
-    return int(connection.execute(query).scalar_one())
 
 
 def _retire(connection: Connection, project: int, at: float) -> None:

@@ -85,12 +85,6 @@ tasks = Table(
     Column(
         "changed_at", Double
     ),  # when label, present, skipped or annotated last changed, by our clock; null: never had any
-    Column("owner", String),  # who embeds it now
-    Column("leased_until", Double),
-    Column("claims", Integer, nullable=False, server_default=text("0")),  # since it last became pending
-    Column("deaths", Integer, nullable=False, server_default=text("0")),  # leases that ran out, since then
-    Column("unanswered", Integer, nullable=False, server_default=text("0")),  # fetches that only this image let fail
-    Column("voided", Boolean, nullable=False, server_default=false()),  # became pending again under a lease
     Column("audit", Boolean),  # drawn for the audit; null: not decided yet
 )
 Index("ix_tasks_state", tasks.c.project, tasks.c.state, tasks.c.id)
@@ -108,12 +102,35 @@ Index(
     sqlite_where=tasks.c.audit.is_(True),
     postgresql_where=tasks.c.audit.is_(True),
 )
+to_embed = Table(
+    "to_embed",
+    metadata,
+    _of_project(primary_key=True),
+    Column("task", BigInteger, primary_key=True),  # no foreign key: deleted with it, see `state.to_embed`
+    Column("version", Integer, primary_key=True),  # of the features: the live one, or one that is being made
+    Column("owner", String),  # who embeds it now
+    Column("leased_until", Double),
+    Column("claims", Integer, nullable=False, server_default=text("0")),  # since the task became due
+    Column("deaths", Integer, nullable=False, server_default=text("0")),  # leases that ran out, since then
+    Column("unanswered", Integer, nullable=False, server_default=text("0")),  # fetches that only this image let fail
+    Column("stale", Boolean, nullable=False, server_default=false()),  # the store may hold a vector of another image
+    Column("voided", Boolean, nullable=False, server_default=false()),  # became due anew while it was leased
+    Column("reason", Text),  # why it was given up, in a version that is being made; null: it waits
+)
 Index(
-    "ix_tasks_owner",
-    tasks.c.project,
-    tasks.c.owner,
-    sqlite_where=tasks.c.owner.is_not(None),
-    postgresql_where=tasks.c.owner.is_not(None),
+    "ix_to_embed_waiting",
+    to_embed.c.project,
+    to_embed.c.version,
+    to_embed.c.task,
+    sqlite_where=to_embed.c.reason.is_(None),
+    postgresql_where=to_embed.c.reason.is_(None),
+)
+Index(
+    "ix_to_embed_owner",
+    to_embed.c.project,
+    to_embed.c.owner,
+    sqlite_where=to_embed.c.owner.is_not(None),
+    postgresql_where=to_embed.c.owner.is_not(None),
 )
 
 marks = Table(

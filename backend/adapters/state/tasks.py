@@ -1,4 +1,4 @@
-"""The tasks' table: what is to embed, who is at it, what is labeled. Made for a million tasks in a project."""
+"""The tasks' table: which there are, what they show, what is labeled. Made for a million tasks in a project."""
 
 from __future__ import annotations
 
@@ -7,42 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, false, func, literal_column, or_, select, update
+from sqlalchemy import Connection, delete, false, func, literal_column, or_, select, update
 
 from backend.adapters.state import labels
-from backend.adapters.state.engine import Database
-from backend.adapters.state.pages import SHOWN, change_rows, columns, images, insert_rows, is_moved, refs_of, task_of
-from backend.adapters.state.tables import marks, projects, task_classes, tasks
-from backend.adapters.state.values import NOTHING, among, chunks, clean, set_of
-from backend.core.domain import Annotation, Claim, Counts, Deleted, Label, Pages, RemoteTask, Task, TaskState
+from backend.adapters.state.leases import SqlLeases
+from backend.adapters.state.pages import SHOWN, change_rows, columns, images, insert_rows, is_moved, task_of
+from backend.adapters.state.tables import marks, task_classes, tasks
+from backend.adapters.state.to_embed import drop_tasks, want
+from backend.adapters.state.values import NOTHING, among, chunks, set_of
+from backend.core.domain import Annotation, Counts, Deleted, Label, Pages, RemoteTask, Task, TaskState
 from backend.core.learning.audit import draw
 
-SINGLY = 2
-"""Workers that died over a shard after which its rest is claimed one by one."""
 
-_FREE: dict[str, Any] = {"owner": None, "leased_until": None}
-ANEW: dict[str, Any] = {
-    **_FREE,
-    "digest": "",
-    "claims": 0,
-    "deaths": 0,
-    "unanswered": 0,
-    # Whoever embeds it now works on what it was: that result must not count.
-    "voided": or_(tasks.c.voided, tasks.c.owner.is_not(None)),
-}
-"""What becomes of the embedding of a task that becomes pending again."""
-
-
-class SqlTasks:
+class SqlTasks(SqlLeases):
     """Implements `ports.Tasks`."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def upsert(
         self, project: int, items: Sequence[tuple[int, str | None]], pages: Mapping[int, Pages] = MappingProxyType({})
     ) -> int:
-        """Add tasks or change their images; returns how many became pending. Cost: three statements a thousand."""
+        """Add tasks or change their images; returns how many became pending. Cost: a few statements a thousand."""
         wanted = {task: columns(image, pages.get(task)) for task, image in items}
         pending = 0
         with self._db.write(project) as connection:
@@ -54,7 +37,10 @@ class SqlTasks:
                 other = [task for task in some if task in known and known[task] != images(wanted[task])]
                 moved = [task for task in other if is_moved(known[task], images(wanted[task]))]
                 insert_rows(connection, project, {task: wanted[task] for task in fresh})
-                change_rows(connection, project, {task: wanted[task] for task in moved}, **ANEW)
+                change_rows(connection, project, {task: wanted[task] for task in moved}, digest="")
+                want(connection, project, [task for task in fresh if wanted[task]["image"] is not None])
+                want(connection, project, [task for task in moved if wanted[task]["image"] is not None], stale=True)
+                drop_tasks(connection, project, [task for task in moved if wanted[task]["image"] is None])
                 noted = sorted(set(other) - set(moved))
                 change_rows(connection, project, {task: {"pages": wanted[task]["pages"]} for task in noted})
                 labels.recompute(connection, project, fresh, self._db.now())
@@ -70,106 +56,18 @@ class SqlTasks:
             _remove(connection, project, dropped)
         return dropped
 
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> builtins.list[Claim]:
-        """Lease up to `limit` pending tasks, or a single one that workers died over; two callers never share one.
-
-        A lease that ran out counts as a death, but of a whole shard it is not known which task it was. So a task with
-        `SINGLY` deaths is claimed alone from then on, after all others, the least suspected first: each further death
-        is its own.
-        """
-        now = self._db.now()
-        free = or_(tasks.c.leased_until.is_(None), tasks.c.leased_until < now)
-        pending = (tasks.c.project == project, tasks.c.state == "pending", tasks.c.image.is_not(None), free)
-        deaths = tasks.c.deaths + case((tasks.c.owner.is_not(None), 1), else_=0)
-        shown = (tasks.c.id, tasks.c.image, tasks.c.pages, tasks.c.claims)
-        found = select(*shown, deaths.label("deaths")).where(*pending)
-        company = found.where(deaths < SINGLY).order_by(tasks.c.id).limit(limit)
-        alone = found.where(deaths >= SINGLY).order_by(deaths, tasks.c.id).limit(1)
-        values = {"owner": owner, "leased_until": now + lease, "claims": tasks.c.claims + 1, "voided": False}
-        with self._db.write() as connection:
-            rows = connection.execute(company.with_for_update(skip_locked=True)).all()
-            rows = rows or connection.execute(alone.with_for_update(skip_locked=True)).all()
-            for some in chunks([row.id for row in rows]):
-                connection.execute(_those(project, some).values(deaths=deaths, **values))
-        return [Claim(row.id, refs_of(row.image, row.pages), row.claims, row.deaths) for row in rows]
-
-    def renew(self, project: int, owner: str, lease: float) -> None:
-        """Prolong every lease of `owner`."""
-        mine = (tasks.c.project == project, tasks.c.owner == owner)
-        with self._db.write(project) as connection:
-            connection.execute(update(tasks).where(*mine).values(leased_until=self._db.now() + lease))
-
-    def release(self, project: int, owner: str) -> None:
-        """Give back what `owner` still holds: nobody died. It may be stored already: its `claims` stay."""
-        mine = (tasks.c.project == project, tasks.c.owner == owner)
-        with self._db.write(project) as connection:
-            connection.execute(update(tasks).where(*mine).values(**_FREE))
-
-    def postpone(self, project: int, ids: Sequence[int], seconds: float) -> dict[int, int]:
-        """Give back tasks whose images were not handed out, for nobody to claim before `seconds` times 2 each time.
-
-        Returns how many times it has happened to each.
-        """
-        times: dict[int, int] = {}
-        with self._db.write(project) as connection:
-            for some in chunks(sorted(ids)):
-                query = select(tasks.c.id, tasks.c.unanswered + 1).where(tasks.c.project == project)
-                for task, count in connection.execute(query.where(among(tasks.c.id, some))):
-                    times[task] = count
-            for count in set(times.values()):
-                values = {"owner": None, "unanswered": count}
-                values["leased_until"] = self._db.now() + seconds * 2 ** (count - 1)
-                for some in chunks([task for task in times if times[task] == count]):
-                    connection.execute(_those(project, some).where(~tasks.c.voided).values(**values))
-        return times
-
-    def finish(
-        self,
-        project: int,
-        embedded: Mapping[int, str],
-        failed: Mapping[int, str],
-        notes: Mapping[int, str] = MappingProxyType({}),
-        *,
-        version: int | None = None,
-    ) -> None:
-        """Set states: embedded id -> digest ("" keeps the known one), failed id -> reason; ends their leases.
-
-        A task whose image changed meanwhile stays pending; all do if another feature version than `version` is live.
-        `notes` are of embedded tasks.
-        """
-        rows: builtins.list[dict[str, Any]] = [
-            {"task": task, "to": "embedded", "why": clean(notes.get(task, "")), "sum": digest}
-            for task, digest in embedded.items()
-        ]
-        rows += [{"task": task, "to": "failed", "why": clean(why), "sum": ""} for task, why in failed.items()]
-        if not rows:
-            return
-        mine = (tasks.c.project == project, tasks.c.id == bindparam("task"), ~tasks.c.voided)
-        values = {
-            "state": bindparam("to"),
-            "reason": bindparam("why"),
-            "digest": case((bindparam("sum") == "", tasks.c.digest), else_=bindparam("sum")),
-            "claims": 0,
-            "deaths": 0,
-            "unanswered": 0,
-            **_FREE,
-        }
-        live = select(projects.c.features_version).where(projects.c.id == project)
-        with self._db.write(project) as connection:
-            if version is not None and connection.execute(live).scalar_one() != version:
-                return
-            connection.execute(update(tasks).where(*mine).values(values), rows)
-            for some in chunks([row["task"] for row in rows]):
-                connection.execute(_those(project, some).where(tasks.c.voided).values(voided=False))
-
     def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:
         """Failed tasks that have an image become pending again; returns how many."""
-        which = (tasks.c.state == "failed", tasks.c.image.is_not(None))
-        every = update(tasks).where(tasks.c.project == project)
-        chosen = [every] if ids is None else [_those(project, some) for some in chunks(sorted(ids))]
-        values = {**ANEW, "state": "pending", "reason": ""}
+        which = select(tasks.c.id).where(
+            tasks.c.project == project, tasks.c.state == "failed", tasks.c.image.is_not(None)
+        )
         with self._db.write(project) as connection:
-            return sum(connection.execute(query.where(*which).values(**values)).rowcount for query in chosen)
+            found = sorted(connection.execute(which).scalars())
+            chosen = found if ids is None else sorted(set(found).intersection(ids))
+            for some in chunks(chosen):
+                connection.execute(_those(project, some).values(state="pending", reason="", digest=""))
+            want(connection, project, chosen)
+        return len(chosen)
 
     def counts(self, project: int) -> Counts:
         """Tasks by state and class: four queries that read indexes and labeled tasks only."""
@@ -332,4 +230,5 @@ def _remove(connection: Connection, project: int, ids: Sequence[int]) -> int:
         labels.drop_classes(connection, project, some)
         those = (tasks.c.project == project, among(tasks.c.id, some))
         removed += connection.execute(delete(tasks).where(*those)).rowcount
+    drop_tasks(connection, project, ids)
     return removed

@@ -81,12 +81,16 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A task leased to one worker. `claims`: earlier ones that ended without a result; `deaths`: their workers'."""
+    """A task leased to one worker. `claims`: earlier ones that ended without a result; `deaths`: their workers'.
+
+    `stale`: what is stored of it may be of another image.
+    """
 
     id: int
     refs: tuple[str, ...]  # of its images
     claims: int
     deaths: int
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

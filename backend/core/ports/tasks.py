@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from backend.core.domain import Annotation, Claim, Counts, Deleted, Label, Pages, RemoteTask, Task, TaskState
+from backend.core.domain import Annotation, Counts, Deleted, Label, Pages, RemoteTask, Task, TaskState
+from backend.core.ports.leases import Leases
 
 
-class Tasks(Protocol):
+class Tasks(Leases, Protocol):
     def upsert(
         self, project: int, tasks: Sequence[tuple[int, str | None]], pages: Mapping[int, Pages] = MappingProxyType({})
     ) -> int:
@@ -21,41 +22,6 @@ class Tasks(Protocol):
 
     def keep_only(self, project: int, ids: Iterable[int]) -> list[int]:
         """Drop the tasks that are not among `ids`, with their annotations; returns the dropped ids."""
-        ...
-
-    def claim(self, project: int, owner: str, limit: int, lease: float) -> list[Claim]:
-        """Lease up to `limit` pending tasks, or a single one that workers died over; two callers never share one."""
-        ...
-
-    def renew(self, project: int, owner: str, lease: float) -> None:
-        """Prolong every lease of `owner`."""
-        ...
-
-    def release(self, project: int, owner: str) -> None:
-        """Give back what `owner` still holds: nobody died."""
-        ...
-
-    def postpone(self, project: int, ids: Sequence[int], seconds: float) -> dict[int, int]:
-        """Give back tasks whose images were not handed out, for nobody to claim before `seconds` times 2 each time.
-
-        Returns how many times it has happened to each.
-        """
-        ...
-
-    def finish(
-        self,
-        project: int,
-        embedded: Mapping[int, str],
-        failed: Mapping[int, str],
-        notes: Mapping[int, str] = MappingProxyType({}),
-        *,
-        version: int | None = None,
-    ) -> None:
-        """Set states: embedded id -> digest, failed id -> reason; ends their leases.
-
-        notes : of embedded tasks, which of their images could not be read. Nothing changes if `version`, of which these
-        features are, is not live any more.
-        """
         ...
 
     def retry_failed(self, project: int, ids: Sequence[int] | None = None) -> int:

@@ -144,7 +144,7 @@ def status(services: Services, project: Project) -> ProjectStatus:
         features_version=project.features_version,
         mode=view.mode(services, project),
         advice=view.advice(services, project, sets),
-        renewal=view.under_way(sets),
+        renewal=view.under_way(services, sets),
         embed_rate=advise.embed_rate(sets),
         problem=_problem(services, project),
         healed=healed(services, project),

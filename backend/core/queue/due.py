@@ -30,16 +30,27 @@ def tick(services: Services) -> None:
 
 def nudge(services: Services, project: Project) -> None:
     """Submit the embedding, learning or publishing that this project needs now."""
+    nudge_embedding(services, project)
     counts = services.tasks.counts(project.id)
-    waiting = -(-counts.pending // services.options.shard_size)
-    for slot in range(min(waiting, SLOTS)):
-        services.jobs.submit(jobs.embed(project.id, slot))
     ranking = services.rankings.latest(project.id)
     reason = learning_due(services, project, counts, ranking)
     if reason:
         services.jobs.submit(jobs.cycle(project.id, reason))
     elif ranking is not None and not _is_live(services, ranking):
         services.jobs.submit(jobs.publish(project.id))
+
+
+def nudge_embedding(services: Services, project: Project) -> bool:
+    """Submit a job for each shard that waits to be embedded, up to `SLOTS`; whether any waits.
+
+    Counts no further than that, so that it may run after each shard: counting all tasks each time would take longer the
+    more there are.
+    """
+    shard = services.options.shard_size
+    waiting = services.tasks.waiting(project.id, project.features_version, SLOTS * shard)
+    for slot in range(-(-waiting // shard)):
+        services.jobs.submit(jobs.embed(project.id, slot))
+    return waiting > 0
 
 
 def learning_due(services: Services, project: Project, counts: Counts, ranking: Ranking | None) -> str | None:

@@ -1,7 +1,7 @@
 """Feature renewal from the outside: start, cancel, roll back, go on (ASVP's loop, run live by jobs).
 
 The way of one renewal: `start` writes a feature set in state "training"; `train.train` runs it slice by slice;
-`embedding.reembed` fills the new version while the old one serves; `judge.judge` accepts or rejects it on labels that
+`embedding.embed` fills the new version while the old one serves; `judge.judge` accepts or rejects it on labels that
 the training never saw. Whatever happens on the way, the live version stays as it is until the switch. The states and
 how they change are in `states`; a job whose move comes too late stops there and leaves nothing.
 """
@@ -27,6 +27,7 @@ from backend.core.services import Services
 log = structlog.get_logger()
 
 HELD_OUT = 0.2  # of the labels; early stopping and the acceptance test use them
+SLOTS = 4  # jobs that may embed a new version at once
 FULL_FROM = 50  # labels a class from which all weights are trained at once (FT); below, the head first (LP-FT)
 
 
@@ -140,11 +141,12 @@ def forget(services: Services, project_id: int, tasks: Sequence[int]) -> None:
 
 
 def forget_deleted(services: Services, project_id: int, version: int, tasks: Sequence[int]) -> bool:
-    """Drop the features of those of `tasks` that are deleted; whether there were any.
+    """Drop the features of those of `tasks` that are deleted, or have no image any more; whether there were any.
 
     Called after features were stored: whoever deletes a task later drops them himself.
     """
-    known = {task.id for task in services.tasks.list(project_id, ids=tasks, limit=max(len(tasks), 1))}
+    found = services.tasks.list(project_id, ids=tasks, limit=max(len(tasks), 1))
+    known = {task.id for task in found if task.image is not None}
     gone = sorted(set(tasks) - known)
     if gone:
         services.features.remove(project_id, version, gone)
@@ -164,8 +166,10 @@ def nudge(services: Services, current: FeatureSet) -> None:
     if current.state == "training":
         services.jobs.submit(jobs.train(project, version))
     elif current.state == "embedding":
-        for shard in range(services.options.renewal_shards):
-            services.jobs.submit(jobs.embed_version(project, version, shard))
+        shard = services.options.shard_size
+        waiting = services.tasks.waiting(project, version, SLOTS * shard)
+        for slot in range(max(1, -(-waiting // shard))):  # one even if nothing waits: it hands the version over
+            services.jobs.submit(jobs.embed_version(project, version, slot))
     elif current.state == "judging":
         services.jobs.submit(jobs.judge(project, version))
 

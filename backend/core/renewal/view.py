@@ -85,7 +85,7 @@ def features(services: Services, project: Project) -> Features:
         live=project.features_version,
         mode=mode(services, project),
         advice=advice(services, project, sets),
-        under_way=under_way(sets),
+        under_way=under_way(services, sets),
         embed_rate=advise.embed_rate(sets),
         versions=tuple(_version(services, item) for item in sets),
     )
@@ -121,8 +121,8 @@ def advice(services: Services, project: Project, sets: Sequence[FeatureSet]) -> 
     )
 
 
-def under_way(sets: Sequence[FeatureSet]) -> UnderWay | None:
-    """The renewal that trains, embeds or is judged now."""
+def under_way(services: Services, sets: Sequence[FeatureSet]) -> UnderWay | None:
+    """The renewal that trains, embeds or is judged now. While it embeds, tasks are counted."""
     item = next((item for item in sets if item.state in UNDER_WAY), None)
     if item is None:
         return None
@@ -132,8 +132,9 @@ def under_way(sets: Sequence[FeatureSet]) -> UnderWay | None:
     if item.state == "training" and epochs:
         eta = sum(epoch["seconds"] for epoch in epochs) / done * (total - done)
     elif item.state != "training":
-        total = int(item.report.get("pool", 0))
-        done = total - int(item.report.get("left", 0))
+        counts = services.tasks.counts(item.project)
+        total = counts.embedded + counts.pending
+        done = max(total - services.tasks.waiting(item.project, item.version), 0)
         rate = advise.embed_rate(sets)
         eta = (total - done) / rate if rate and total and item.state == "embedding" else None
     return UnderWay(

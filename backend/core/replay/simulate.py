@@ -192,7 +192,7 @@ class _Replay:
         return self.pools.learn(0, self.version, table, known, classes, seed=self.seed, kind=self.head)
 
     def _renewed(self, table: FeatureTable, known: NDArray[np.int64], learned: Learned) -> FeatureTable | None:
-        """New features if the rule asks for them and unseen labels accept them; as `renewal` and `reembed` do."""
+        """New features if the rule asks for them and unseen labels accept them; as `renewal` and `embedding` do."""
         evidence = measure(table.vectors, known, learned.report.accuracy)
         self.evidence.append(evidence)
         advice = advise(self.evidence, renewals=self.accepted, labels_then=self.labels_then)

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from backend.adapters.state import StateDown, StateError, migrations, open_state
 from backend.adapters.state.tables import metadata
+from backend.core.domain import Claim
 from backend.core.errors import BadSetting
 
 OPEN = "import sys; from backend.adapters.state import open_state; open_state(sys.argv[1]).close()"
@@ -191,4 +192,51 @@ def test_what_an_older_program_called_skipped_though_it_was_submitted_is_annotat
     ]
     assert tasks[0].refs == ("u1",) and project.learn_from == ""
     assert project.config.shown == ("$image",) and project.config.reading == 0
+    state.close()
+
+
+def test_what_was_being_embedded_before_leases_were_of_versions_goes_on(database_url):
+    """(11-3) Migration 0010 keeps leases and deaths, and a renewal amid its embedding lacks what it lacked."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(database_url)
+    if engine.dialect.name == "sqlite":
+        Path(engine.url.database).parent.mkdir(parents=True)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        connection.execute(
+            text(
+                "INSERT INTO projects (ls_id, key, title, config, label_config, strategy, params, batch_size, "
+                "min_interval, preannotate, features_version, extra_params, strategy_changed_at, backbone) VALUES (7, "
+                "'7.1', 't', '{}', '', 'auto', '{}', 10, 5, true, 3, '', 1, '')"
+            )
+        )
+        for task, state, image, owner, until, deaths in (
+            (1, "embedded", "'u1'", "null", "null", 0),
+            (2, "pending", "'u2'", "'dead'", 500, 4),
+            (3, "pending", "'u3'", "null", "null", 0),
+            (4, "failed", "'u4'", "null", "null", 0),
+            (5, "failed", "null", "null", "null", 0),
+        ):
+            values = "(project, id, image, state, owner, leased_until, claims, deaths)"
+            row = f"(1, {task}, {image}, '{state}', {owner}, {until}, {deaths}, {deaths})"
+            connection.execute(text(f"INSERT INTO tasks {values} VALUES {row}"))
+        for version, made in ((3, "live"), (4, "embedding"), (5, "cancelled")):
+            values = "(project, version, state, backbone, checkpoint, labels, labels_digest, held_out, report, reason, "
+            row = f"(1, {version}, '{made}', '', '', 0, '', '[]', '{{}}', '', 1, 1)"
+            connection.execute(text(f"INSERT INTO feature_sets {values} created_at, updated_at) VALUES {row}"))
+    engine.dispose()
+    state = open_state(database_url, lambda: 1000.0)
+    assert [(task.id, task.state) for task in state.tasks.list(1)] == [
+        (1, "embedded"),
+        (2, "pending"),
+        (3, "pending"),
+        (4, "failed"),
+        (5, "failed"),
+    ]
+    assert state.tasks.claim(1, "a", 9, 60) == [Claim(3, ("u3",), 0, 0)]
+    assert state.tasks.claim(1, "a", 9, 60) == [Claim(2, ("u2",), 4, 5)]  # its worker died before the upgrade
+    assert [(task.id, task.claims) for task in state.tasks.claim(1, "a", 9, 60, 4)] == [(1, 1), (2, 1), (3, 1)]
+    assert state.tasks.waiting(1, 5) == 0
     state.close()

@@ -166,7 +166,7 @@ def test_a_result_for_an_image_that_changed_meanwhile_does_not_count(state, proj
     state.tasks.claim(project.id, "slow", 2, 60)
     state.tasks.upsert(project.id, [(1, "changed")])
     state.tasks.finish(project.id, {1: "old", 2: "d2"}, {})
-    assert state.tasks.claim(project.id, "next", 2, 60) == [Claim(1, ("changed",), 0, 0)]
+    assert state.tasks.claim(project.id, "next", 2, 60) == [Claim(1, ("changed",), 0, 0, stale=True)]
     state.tasks.finish(project.id, {1: "new"}, {})
     assert state.tasks.counts(project.id).embedded == 2
 
@@ -176,7 +176,7 @@ def test_a_result_for_the_old_feature_version_does_not_count(state, project):
     state.tasks.finish(project.id, {2: "d2"}, {})
     state.tasks.claim(project.id, "slow", 2, 60)
     state.feature_sets.begin_plain(project.id, "other", version=2, over=1, at=2.0)
-    state.tasks.finish(project.id, {1: "old"}, {})
+    state.tasks.finish(project.id, {1: "old"}, {}, version=1)
     assert state.tasks.claim(project.id, "next", 2, 60) == [Claim(1, ("u1",), 0, 0), Claim(2, ("u2",), 0, 0)]
 
 
@@ -209,3 +209,82 @@ def test_projects_do_not_see_each_other(state, project):
     assert state.tasks.labels(project.id)[0] == {1: "cat"}
     assert state.tasks.labels(other.id)[0] == {2: "cat"}
     assert ids(state.tasks.claim(project.id, "a", 9, 60)) == [1, 2]
+
+
+def fill_version_2(state, project) -> None:
+    """A renewal of which nothing is embedded yet."""
+    state.feature_sets.begin(
+        project.id, version=2, method="ft", base=1, labels=0, labels_digest="x", held_out=[], at=1.0
+    )
+    state.feature_sets.move(project.id, 2, "trained", at=1.0)
+
+
+def test_what_a_version_lacks_is_counted_no_further_than_asked(state, project):
+    """(11-3) A job looks whether anything waits; to count a million each time would take longer than to embed."""
+    fill(state, project, 30)
+    assert [state.tasks.waiting(project.id, most=most) for most in (None, 7, 100)] == [30, 7, 30]
+    state.tasks.claim(project.id, "a", 20, 60)
+    assert state.tasks.waiting(project.id) == 30  # in somebody's hands, and not there yet
+    assert state.tasks.waiting(project.id, 2) == 0
+
+
+def test_versions_are_leased_and_finished_apart(state, project):
+    """(11-3) The one that is being made has leases, deaths and failures of its own; the live one's states stay."""
+    fill(state, project, 4)
+    state.tasks.finish(project.id, {1: "d", 2: "d"}, {3: "broken"})
+    fill_version_2(state, project)
+    assert (state.tasks.waiting(project.id, 1), state.tasks.waiting(project.id, 2)) == (1, 3)
+    assert ids(state.tasks.claim(project.id, "a", 9, 60, 2)) == [1, 2, 4]
+    assert ids(state.tasks.claim(project.id, "b", 9, 60)) == [4]
+    assert state.tasks.hold(project.id, "a", [1, 2, 3, 4], 60, 2) == {1, 2, 4}
+    assert state.tasks.hold(project.id, "b", [1, 2, 3, 4], 60, 2) == set()
+    state.tasks.finish(project.id, {1: "d"}, {2: "truncated"}, version=2)
+    assert [(task.id, task.state) for task in state.tasks.list(project.id)] == [
+        (1, "embedded"),
+        (2, "embedded"),
+        (3, "failed"),
+        (4, "pending"),
+    ]
+    assert state.tasks.waiting(project.id, 2) == 1
+    state.tasks.finish(project.id, {4: "d"}, {}, version=2)
+    assert state.tasks.counts(project.id).pending == 1 and state.tasks.waiting(project.id, 2) == 0
+    for move in ("embedded", "accept"):
+        assert state.feature_sets.move(project.id, 2, move, at=2.0, stored=[1, 4])
+    assert [(task.id, task.state, task.reason) for task in state.tasks.list(project.id)] == [
+        (1, "embedded", ""),
+        (2, "failed", "truncated"),
+        (3, "failed", "broken"),
+        (4, "pending", ""),
+    ]
+    assert state.tasks.claim(project.id, "c", 9, 60) == [Claim(4, ("u4",), 1, 0)]  # may be stored: the claimant looks
+    assert state.tasks.hold(project.id, "b", [4], 60, 1) == set()  # of the version before nothing is wanted any more
+
+
+def test_changed_and_deleted_tasks_are_so_in_every_version_that_is_filled(state, project):
+    """(11-3) Done ones are due again, leased ones are not stored, deleted ones are due nowhere."""
+    fill(state, project, 4)
+    state.tasks.finish(project.id, dict.fromkeys(range(1, 5), "d"), {})
+    fill_version_2(state, project)
+    state.tasks.claim(project.id, "a", 2, 60, 2)
+    state.tasks.finish(project.id, {2: "d"}, {}, version=2)
+    state.tasks.upsert(project.id, [(1, "other"), (2, "other"), (3, None)])
+    assert state.tasks.hold(project.id, "a", [1], 60, 2) == set()
+    assert ids(state.tasks.claim(project.id, "b", 9, 60)) == [1, 2]
+    assert ids(state.tasks.claim(project.id, "b", 9, 60, 2)) == [2, 4]  # 1 is still in a's hands
+    state.tasks.release(project.id, "a")
+    assert state.tasks.claim(project.id, "c", 9, 60, 2) == [Claim(1, ("other",), 0, 0, stale=True)]
+    state.tasks.keep_only(project.id, [4])
+    assert (state.tasks.waiting(project.id), state.tasks.waiting(project.id, 2)) == (0, 1)
+    state.feature_sets.move(project.id, 2, "cancel", at=3.0)
+    assert state.tasks.waiting(project.id, 2) == 0
+
+
+def test_a_store_that_lost_the_live_version_does_not_end_the_renewal(state, project):
+    """(11-3) What the version in the making lacks is kept."""
+    fill(state, project, 3)
+    state.tasks.finish(project.id, dict.fromkeys((1, 2, 3), "d"), {})
+    fill_version_2(state, project)
+    state.tasks.claim(project.id, "a", 1, 60, 2)
+    assert state.feature_sets.anew(project.id, 1)
+    assert (state.tasks.waiting(project.id), state.tasks.waiting(project.id, 2)) == (3, 3)
+    assert state.tasks.hold(project.id, "a", [1], 60, 2) == {1}

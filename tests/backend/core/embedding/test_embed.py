@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from backend.core.domain import Deleted, Pages, RemoteTask
-from backend.core.embedding import embed
+from backend.core.embedding import embed, store
 from backend.core.errors import LabelStudioDown
 from backend.core.project.enroll import enroll
 from backend.core.services import Options
@@ -93,7 +93,7 @@ def test_a_full_look_drops_the_features_of_tasks_that_are_gone(world: World) -> 
 def test_an_error_that_is_not_the_images_fault_never_marks_tasks_as_deadly(world: World) -> None:
     project = world.connect(8)
     world.embedder.die_after = 0
-    for _ in range(embed.MOST_DEATHS + 2):
+    for _ in range(store.MOST_DEATHS + 2):
         with pytest.raises(RuntimeError):
             embed.embed(world.services, project.id, "worker-1")
     world.embedder.die_after = None
@@ -197,7 +197,7 @@ def test_an_image_that_kills_its_worker_costs_itself_alone(both: World, monkeypa
     mortals = Mortals(both, monkeypatch)
     mortals.work()
     counts = both.services.tasks.counts(project.id)
-    assert (counts.embedded, counts.failed, mortals.deaths) == (19, 1, embed.MOST_DEATHS)
+    assert (counts.embedded, counts.failed, mortals.deaths) == (19, 1, store.MOST_DEATHS)
     [failed] = both.services.tasks.list(project.id, state="failed")
     assert failed.id == 5
     assert failed.reason.startswith("its worker died 7 times") and "memory, then retry" in failed.reason
@@ -221,7 +221,7 @@ def test_random_kills_fail_no_healthy_image(tmp_path: Path, monkeypatch: pytest.
 def test_a_lease_that_ran_out_in_sleep_is_no_proof_against_an_image(both: World) -> None:
     """(10-B3) The machine slept: two workers claim the same tasks, and none of them fails."""
     project = both.connect(8)
-    for night in range(embed.MOST_DEATHS - 1):
+    for night in range(store.MOST_DEATHS - 1):
         both.services.tasks.claim(project.id, f"sleeper-{night}", 8, 30)
         both.clock.time += 3600
     both.embed_all()
@@ -249,10 +249,10 @@ def test_an_image_that_is_not_handed_out_is_tried_later_and_given_up_only_while_
     project = world.connect(8)
     world.embedder.silent = {3}
     assert embed.embed(world.services, project.id, "worker-1") == 7
-    for tries in range(1, embed.MOST_UNANSWERED):
+    for tries in range(1, store.MOST_UNANSWERED):
         assert world.services.tasks.counts(project.id).pending == 1
         assert embed.embed(world.services, project.id, "worker-1") == 0  # not before its time
-        world.clock.time += embed.POSTPONED * 2 ** (tries - 1) + 1
+        world.clock.time += store.POSTPONED * 2 ** (tries - 1) + 1
         embed.embed(world.services, project.id, "worker-1")
     [failed] = world.services.tasks.list(project.id, state="failed")
     assert failed.id == 3
@@ -264,7 +264,7 @@ def test_a_label_studio_that_hangs_fails_no_image(world: World) -> None:
     project = world.connect(12)
     embed.embed(world.services, project.id, "worker-1")
     world.embedder.silent = set(range(1, 13))
-    for _ in range(embed.MOST_UNANSWERED + 2):
+    for _ in range(store.MOST_UNANSWERED + 2):
         with pytest.raises(LabelStudioDown, match="no complete answer"):
             embed.embed(world.services, project.id, "worker-1")
         world.clock.time += 60
@@ -273,10 +273,15 @@ def test_a_label_studio_that_hangs_fails_no_image(world: World) -> None:
     assert world.services.tasks.counts(project.id).embedded == 12
 
 
-def test_processes_that_an_image_kills_with_signal_9_embed_all_the_others(both: World) -> None:
-    """(10-B3) Two real processes at a time on each database; each death ends one, and another one starts."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_processes_that_an_image_kills_with_signal_9_embed_all_the_others(both: World, version: int) -> None:
+    """(10-B3) Two real processes at a time on each database, in a renewal too; each death ends one, another starts."""
     project = both.connect(40)
-    command = [sys.executable, "-m", "tests.backend.mortal_process", both.database_url, str(project.id), "9"]
+    if version == 2:
+        both.services.tasks.finish(project.id, dict.fromkeys(range(1, 41), "d"), {})
+        fill_version_2(both)
+    command = [sys.executable, "-m", "tests.backend.mortal_process", both.database_url]
+    command += [str(project.id), "9", str(version)]
     running = [subprocess.Popen(command) for _ in range(2)]
     ended: list[int] = []
     while running:
@@ -284,7 +289,18 @@ def test_processes_that_an_image_kills_with_signal_9_embed_all_the_others(both: 
         ended.append(process.wait(120))
         if ended[-1] != 0 and len(ended) < 30:
             running.append(subprocess.Popen(command))
-    assert sorted(ended) == [-signal.SIGKILL] * embed.MOST_DEATHS + [0, 0]
+    assert sorted(ended) == [-signal.SIGKILL] * store.MOST_DEATHS + [0, 0]
+    if version == 2:
+        assert [item.state for item in both.services.feature_sets.list(project.id)] == ["live", "judging"]
+        both.services.feature_sets.move(project.id, 2, "accept", at=1.0, stored=set(range(1, 41)) - {9})
     counts = both.services.tasks.counts(project.id)
     assert (counts.embedded, counts.failed) == (39, 1)
-    assert [task.id for task in both.services.tasks.list(project.id, state="failed")] == [9]
+    [failed] = both.services.tasks.list(project.id, state="failed")
+    assert failed.id == 9 and failed.reason.startswith("its worker died 7 times")
+
+
+def fill_version_2(world: World) -> None:
+    """A renewal that has been trained."""
+    sets, project = world.services.feature_sets, world.project.id
+    sets.begin(project, version=2, method="ft", base=1, labels=0, labels_digest="x", held_out=[], at=1.0)
+    assert sets.move(project, 2, "trained", at=1.0, checkpoint="c")

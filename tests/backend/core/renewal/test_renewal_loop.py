@@ -8,7 +8,7 @@ import pytest
 
 from backend.core.domain import Pick, RemoteTask
 from backend.core.domain.training import FeatureSet
-from backend.core.embedding import embed, reembed
+from backend.core.embedding import embed
 from backend.core.errors import UserError
 from backend.core.queue import due
 from backend.core.renewal import advise, judge, renew, train
@@ -39,8 +39,7 @@ def play(world: World) -> FeatureSet:
         if current.state == "training":
             train.train(world.services, project, current.version)
         elif current.state == "embedding":
-            for shard in range(world.options.renewal_shards):
-                reembed.embed_version(world.services, project, current.version, shard)
+            embed.embed_version(world.services, project, current.version, "worker-1")
         elif current.state == "judging":
             judge.judge(world.services, project, current.version)
         else:
@@ -110,7 +109,7 @@ def test_new_weights_embed_beside_the_live_version_and_nothing_twice(world: Worl
     world.features.appended.clear()
     world.renewed.die_after = 6
     with pytest.raises(RuntimeError):
-        reembed.embed_version(world.services, project, 2, 0)
+        embed.embed_version(world.services, project, 2, "worker-1")
     world.renewed.die_after = None
     assert world.services.tasks.counts(project).embedded == 240  # the live version serves on
     assert len(world.rank()) > 0
@@ -141,8 +140,7 @@ def test_tasks_embedded_after_the_last_look_become_pending_at_the_switch(world: 
     train.train(world.services, project, 2)
     train.train(world.services, project, 2)
     while world.services.feature_sets.get(project, 2).state == "embedding":
-        for shard in range(world.options.renewal_shards):
-            reembed.embed_version(world.services, project, 2, shard)
+        embed.embed_version(world.services, project, 2, "worker-1")
     world.ls.put(LS_ID, [RemoteTask(1000, "/data/new.png", (), world.clock.time)])
     sync.reconcile(world.services, project)
     embed.embed(world.services, project, "worker-1")

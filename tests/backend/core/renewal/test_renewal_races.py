@@ -10,7 +10,7 @@ import pytest
 
 from backend.core.domain import RemoteTask
 from backend.core.domain.training import FeatureSet
-from backend.core.embedding import embed, reembed
+from backend.core.embedding import embed
 from backend.core.errors import QueueDown, TrainingFailed, UserError
 from backend.core.queue import due
 from backend.core.renewal import judge, renew, train
@@ -44,8 +44,7 @@ def train_all(world: World) -> None:
 def embed_new(world: World) -> None:
     train_all(world)
     while state_of(world) == "embedding":
-        for shard in range(world.options.renewal_shards):
-            reembed.embed_version(world.services, world.project.id, 2, shard)
+        embed.embed_version(world.services, world.project.id, 2, "worker-1")
 
 
 def renewed(world: World) -> FeatureSet:
@@ -61,7 +60,7 @@ def cancel(world: World) -> Callable[[], object]:
 def test_a_task_that_is_deleted_while_it_is_embedded_anew_leaves_no_features(world: World) -> None:
     """(10, chaos) As with the live version, in which it would never be looked at again."""
     train_all(world)
-    doomed = sorted(task for task in range(1, 61) if task % world.options.renewal_shards == 0)[4]
+    doomed = 5
 
     def meanwhile() -> None:
         world.ls.drop(LS_ID, [doomed])
@@ -113,12 +112,12 @@ def test_a_cancel_amid_embedding_stores_no_further_chunk(world: World) -> None:
     train_all(world)
     world.asked()
     world.renewed.meanwhile = cancel(world)  # amid the second chunk of four
-    assert reembed.embed_version(world.services, world.project.id, 2, 0) == 0
+    assert embed.embed_version(world.services, world.project.id, 2, "worker-1") == 4
     found = world.services.feature_sets.get(world.project.id, 2)
-    assert found.state == "cancelled" and "left" not in found.report
+    assert found.state == "cancelled"
     assert len(world.features.ids(world.project.id, 2)) == 4
     assert not {"embed_version", "judge"} & set(world.asked())
-    assert reembed.embed_version(world.services, world.project.id, 2, 1) == 0
+    assert embed.embed_version(world.services, world.project.id, 2, "worker-1") == 0
 
 
 def test_a_cancel_while_it_is_judged_keeps_the_old_version(world: World) -> None:
@@ -187,7 +186,7 @@ def test_only_versions_that_were_whole_serve_again(world: World) -> None:
 
     refused("version 2 is training: only versions that were whole once")
     train_all(world)
-    reembed.embed_version(world.services, project, 2, 0)
+    embed.embed_version(world.services, project, 2, "worker-1")
     assert len(world.features.ids(project, 2))
     refused("version 2 is embedding")
     embed_new(world)
@@ -279,7 +278,7 @@ def test_another_backbone_amid_a_renewal_cancels_it(world: World) -> None:
         "cancelled",
         "live",
     ]
-    assert reembed.embed_version(world.services, world.project.id, 2, 0) == 0
+    assert embed.embed_version(world.services, world.project.id, 2, "worker-1") == 0
     world.embed_all()
     assert len(world.features.ids(world.project.id, 3)) == 61
     assert renew.start(world.services, world.project.id).version == 4

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from backend.core.embedding import reembed
-from backend.core.embedding.embed import embed
+from backend.core.embedding.embed import embed, embed_version
 from backend.core.learning import curve
 from backend.core.project import wording
 from backend.core.project.status import status
@@ -129,12 +128,12 @@ def test_a_renewal_is_started_followed_and_rolled_back(world, run, client):
     told = "version 2 trains (ft): epoch 2 of 4, loss 1.000, held out 1.000 (50.0% right), about 6 s left"
     assert told in run("status", LS_ID)[1] and told in client.get("/").text
     train.train(world.services, world.project.id, 2)
-    reembed.embed_version(world.services, world.project.id, 2, 0)
+    embed_version(world.services, world.project.id, 2, "w")
     seen = status(world.services, world.project).renewal
-    assert (seen.state, seen.done, seen.total) == ("embedding", 30, 120)
-    assert "version 2 embeds: 30 of 120 tasks" in run("features", LS_ID)[1]
-    for shard in range(1, 4):
-        reembed.embed_version(world.services, world.project.id, 2, shard)
+    assert (seen.state, seen.done, seen.total) == ("embedding", 8, 120)
+    assert "version 2 embeds: 8 of 120 tasks" in run("features", LS_ID)[1]
+    while world.services.feature_sets.get(world.project.id, 2).state == "embedding":
+        embed_version(world.services, world.project.id, 2, "w")
     assert "is judged on labels" in run("status", LS_ID)[1]
     judge.judge(world.services, world.project.id, 2)
     made = json.loads(run("features", LS_ID, "--json")[1])
