@@ -80,7 +80,7 @@ def train(project: int, version: int) -> Job:
 
 
 def embed_version(project: int, version: int, shard: int) -> Job:
-    """Embed a part of a new feature version."""
+    """Embed one shard of a new feature version; `shard` only tells them apart in the queue."""
     key = f"embed-version:{project}:{version}:{shard}"
     return Job("embed_version", key, {"project": project, "version": version, "shard": shard})
 
