@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0012"
+down_revision = "0013"
 
 Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 LEASE = ("owner", "leased_until", "claims", "deaths", "unanswered", "voided")
