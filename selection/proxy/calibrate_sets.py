@@ -87,7 +87,7 @@ def fit_scaling(out_of_fold: Float64, present: BoolArray) -> Scaling:
         moved = float(np.abs(now - after)[better].max(initial=0.0))
         slope, shift = np.where(better, a, slope), np.where(better, shift - step * db, shift)
         now = np.where(better, after, now)
-        if moved < 1e-9:
+        if moved < 1e-6:
             break
     return Scaling(slope, shift)
 

@@ -99,7 +99,7 @@ def learn_sets(
         kinds = ["linear"] if graph is None else [k for k in PRIOR_WEIGHTS if k != "spread" or len(rows) <= MOST_SPREAD]
     truth, counts = present[rows], present[rows].sum(0)
     linear = fit_scaling(fit.out_of_fold, truth)
-    views = [_calibrated(heads.entry(k).fit(training), truth) for k in kinds]
+    views = [_calibrated(heads.entry(k).fit(training), truth, linear if k == "linear" else None) for k in kinds]
     weights = _weights(kinds, [view.out_of_fold for view in views], truth)
     mixed = _calibrated(_pooled(views, weights), truth) if len(kinds) > 1 else views[0]
     probs = expit(mixed.logits).astype(np.float32)
@@ -110,8 +110,8 @@ def learn_sets(
     return LearnedSets(probs, report, calibrated(fit.head, slope, shift))
 
 
-def _calibrated(view: View, truth: BoolArray) -> View:
-    how: Scaling = fit_scaling(view.out_of_fold, truth)
+def _calibrated(view: View, truth: BoolArray, known: Scaling | None = None) -> View:
+    how = fit_scaling(view.out_of_fold, truth) if known is None else known
     return View(how.apply(view.logits).astype(np.float32), how.apply(view.out_of_fold))
 
 

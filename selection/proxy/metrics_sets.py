@@ -11,7 +11,7 @@ from selection.contract import BoolArray
 
 Float64 = NDArray[np.float64]
 
-DRAWS = 200
+DRAWS = 100
 LEVEL = 0.95
 MOST_JUDGED = 2000
 """Rows that the bootstrap looks at: evenly spread ones of more."""
