@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BeforeValidator, Field
+from pydantic.fields import FieldInfo
 
+from backend.core.domain import SETTINGS, ProjectSettings
 from backend.core.text.masking import ESCAPE
 from backend.core.text.numbers import decimal, whole
 
@@ -30,6 +32,20 @@ Words = Annotated[tuple[str, ...], _text(_split)]
 Whole = Annotated[int, _text(whole)]
 Decimal = Annotated[float, Field(allow_inf_nan=False), _text(decimal)]
 Choice = _text(str.lower)
+
+
+def of_new_projects() -> dict[str, tuple[object, FieldInfo]]:
+    """Name -> type and field of each setting of projects with an installation default, within that setting's limits."""
+    types = get_type_hints(ProjectSettings)
+    numbers: dict[object, object] = {int: Whole, float: Decimal}
+    found: dict[str, tuple[object, FieldInfo]] = {}
+    for name, item in SETTINGS.items():
+        if item.installation:
+            limits = item.kind.taken
+            about = f"{item.help[0].upper()}{item.help[1:]} (default of new projects)"
+            made = Field(default=item.default, description=about, ge=limits.get("minimum"), le=limits.get("maximum"))
+            found[name] = (numbers.get(types[name], types[name]), made)
+    return found
 
 
 def home_path(home: Path) -> Path:

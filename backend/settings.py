@@ -14,14 +14,15 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend import setting_sources as sources
 from backend import setting_values as values
+from backend.core.domain import SETTINGS, ProjectSettings
 from backend.core.errors import BadSetting
 from backend.core.text.masking import MASK, mask_text, mask_url, secrets_in
 from backend.setting_values import Decimal, Whole, Words
@@ -46,7 +47,13 @@ def _socket(data: dict[str, Any]) -> str:
     return values.socket_url(path)
 
 
-class Settings(BaseSettings):
+if TYPE_CHECKING:
+    _NewProjects = BaseSettings
+else:  # a field for each setting of projects that has an installation default
+    _NewProjects = create_model("NewProjects", __base__=BaseSettings, **values.of_new_projects())
+
+
+class Settings(_NewProjects):
     """What the operator decides, frozen; field `label_studio_url` is LABEL_STUDIO_URL and so on."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -105,9 +112,6 @@ class Settings(BaseSettings):
     image_seconds: Decimal = _setting("CPU seconds that decoding one image may take", 20.0, gt=0, le=3600)
     shard_size: Whole = _setting("Images that one embedding job takes", 512, ge=1, le=100_000)
     chunk_size: Whole = _setting("Images per write: what a killed worker may have to do again", 64, ge=1, le=10_000)
-    batch_size: Whole = _setting("New labels that cause a re-ranking (default of new projects)", 10, ge=1)
-    min_interval: Decimal = _setting("Least seconds between two re-rankings of a project", 5.0, ge=0)
-    preannotate: bool = _setting("Put the guessed label into the annotator's form", True)
     reconcile_seconds: Decimal = _setting("Seconds between looks at Label Studio for what no event told", 60.0, gt=0)
     seed: Whole = _setting("Seed of all random choices", 0, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = _setting("Least severe log line written", "info")
@@ -158,6 +162,11 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+    @property
+    def new_projects(self) -> ProjectSettings:
+        """What new projects begin with."""
+        return ProjectSettings(**{name: getattr(self, name) for name, item in SETTINGS.items() if item.installation})
 
     def secrets(self) -> list[str]:
         """Every secret text among the settings, for the log's mask."""

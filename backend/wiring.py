@@ -63,9 +63,7 @@ def options(settings: Settings) -> Options:
         shard_size=settings.shard_size,
         chunk_size=settings.chunk_size,
         reconcile_every=settings.reconcile_seconds,
-        batch_size=settings.batch_size,
-        min_interval=settings.min_interval,
-        preannotate=settings.preannotate,
+        new_projects=settings.new_projects,
         seed=settings.seed,
         backbone=settings.backbone,
     )

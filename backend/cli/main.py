@@ -43,7 +43,8 @@ CURES = {
 }
 for theme, commands in COMMANDS.items():
     for command in commands:
-        app.command(rich_help_panel=theme)(command)
+        cls = tune.SetCommand if command is tune.set else None
+        app.command(cls=cls, rich_help_panel=theme)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from textwrap import wrap
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from backend.cli import base
+
+WIDTH = 56  # of the texts beside the settings
+
+
+class SetCommand(TyperCommand):
+    """Names the settings in its help, which needs the table: it is loaded when somebody asks."""
+
+    # Any: the classes of typer's own copy of click have no public names
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.help = (self.help or "").replace("SETTINGS", settings_help())
+        super().format_help(ctx, formatter)
 
 
 def set(
@@ -19,20 +32,11 @@ def set(
     """Show or change the settings of a project; they act from the next learning round.
 
     \b
-    batch_size=20        new labels that cause a re-ranking
-    min_interval=5       least seconds between two re-rankings
-    head_size=100        tasks published at once, or default
-    preannotate=on       put the guess into the annotator's form, or off
-    audit_share=0.05     tasks drawn at random to judge by, 0 to 0.5; more of them
-                         are drawn from later tasks only
-    renewal=suggest      who starts to fine-tune: off, suggest, auto, default
-    calibrate=off        on: fine-tune on guessed labels as well
-    learn_from=TAG       the tag of the label config to learn from; default: the
-                         first that can be learnt from. Labels are read anew
+    SETTINGS
 
     Example: labelqueue set 3 batch_size=20 audit_share=0.1 renewal=off
     """
-    from backend.core.project.tuning import change
+    from backend.core.project.tuning import as_text, change
 
     opened = base.services()
     kept = change(opened, base.find(opened, project), base.parse_params(pairs or []))
@@ -42,10 +46,16 @@ def set(
     now = base.find(opened, project)
     for name, value in kept.items():
         by = f"  (by the preset {now.preset})" if now.preset and name in now.before_preset else ""
-        base.tell(f"{name}={_shown(value)}{by}")
+        base.tell(f"{name}={as_text(value)}{by}")
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "default" if value in (None, "") else str(value)
+def settings_help() -> str:
+    """All settings with their defaults, what they do and what they take; a name a line."""
+    from backend.core.domain import SETTINGS
+    from backend.core.project.tuning import as_text
+
+    lines: list[str] = []
+    for item in SETTINGS.values():
+        first, *more = wrap(f"{item.help} ({item.kind.words})", WIDTH)
+        lines += [f"{f'{item.name}={as_text(item.default)}':<21}{first}", *(" " * 21 + line for line in more)]
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from backend.core.domain import DEFAULTS, ProjectSettings
 from backend.core.pools import Pools
 from backend.core.ports import (
     Addresses,
@@ -32,9 +33,7 @@ class Options:
     lease: float = 30.0  # seconds after which a silent worker's tasks are free again
     reconcile_every: float = 60.0  # seconds between looks at Label Studio
     full_sync_every: float = 900.0  # seconds between full looks
-    batch_size: int = 10  # default of new projects
-    min_interval: float = 5.0
-    preannotate: bool = True
+    new_projects: ProjectSettings = DEFAULTS
     seed: int = 0
     backbone: str = ""  # name or path from the settings; "": the one that comes with the program
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -47,6 +47,11 @@ def described(view: Callable[..., Any] | None) -> Description | None:
 
 def shape(optional: tuple[str, ...] = (), *, open: bool = False, **properties: Schema) -> Schema:
     """Schema of an object: all of `properties` but the `optional` ones must be there; others may be if `open`."""
+    return shape_of(properties, optional, open=open)
+
+
+def shape_of(properties: Mapping[str, Schema], optional: Collection[str] = (), *, open: bool = False) -> Schema:
+    """`shape` of properties whose names are not known here."""
     needed = [name for name in properties if name not in optional]
     return {
         "type": "object",

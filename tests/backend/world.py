@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from backend.adapters.state import open_state
 from backend.core.domain import Project
@@ -71,6 +72,10 @@ class World:
         """Names of the jobs submitted since the last call; all of them count as done."""
         self.jobs.hits.clear()
         return self.jobs.names()
+
+    def set(self, **fields: Any) -> Project:
+        """Give the project these settings, or what else an edit may change, unchecked."""
+        return self.services.projects.edit(self.project.id, lambda now: replace(now, **fields))
 
     def connect(self, tasks: int = 30) -> Project:
         """A project with tasks that is enrolled and synced."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import builtins
 import secrets as random
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
@@ -13,26 +13,29 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, secrets
 from backend.adapters.state.values import as_written, clean
-from backend.core.domain import LARGEST_ID, LabelConfig, Project, Strategy, Target, is_another
+from backend.core.domain import (
+    DEFAULTS,
+    LARGEST_ID,
+    SETTINGS,
+    LabelConfig,
+    Project,
+    ProjectSettings,
+    Strategy,
+    Target,
+    is_another,
+)
 from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 
-SETTABLE = (
+EDITABLE = {
     "strategy",
     "preset",
     "before_preset",
     "strategy_changed_at",
-    "batch_size",
-    "min_interval",
-    "head_size",
-    "preannotate",
     "extra_params",
     "synced_at",
     "backbone",
-    "audit_share",
-    "renewal",
-    "calibrate",
-    "learn_from",
-)
+    *SETTINGS,
+}
 
 
 class SqlProjects:
@@ -50,7 +53,7 @@ class SqlProjects:
         label_config: str,
         config: LabelConfig,
         at: float,
-        defaults: Mapping[str, Any] | None = None,
+        settings: ProjectSettings = DEFAULTS,
     ) -> Project:
         """Insert, or update title, config and key. Raises `AnotherProject`; see `ports.Projects.add`."""
         shown = _shown(key, title, label_config, config)
@@ -58,7 +61,7 @@ class SqlProjects:
         with self._db.write() as connection:
             known = connection.execute(row).first()
             if known is None:
-                fresh = {"ls_id": ls_id, **shown, **_defaults(at), **(defaults or {})}
+                fresh = {"ls_id": ls_id, **shown, **_fresh(at), **asdict(settings)}
                 if connection.execute(or_ignore(connection, projects).values(**fresh)).rowcount:
                     return _one(connection, ls_id, projects.c.ls_id == ls_id)
                 known = connection.execute(row).one()  # somebody else added it just now
@@ -78,10 +81,10 @@ class SqlProjects:
         label_config: str,
         config: LabelConfig,
         at: float,
-        defaults: Mapping[str, Any] | None = None,
+        settings: ProjectSettings = DEFAULTS,
     ) -> Project:
         """Drop the project and begin another one under its Label Studio id. Raises `UnknownProject`."""
-        fresh = {**_shown(key, title, label_config, config), **_defaults(at), **(defaults or {})}
+        fresh = {**_shown(key, title, label_config, config), **_fresh(at), **asdict(settings)}
         with self._db.write() as connection:
             ls_id = connection.execute(
                 delete(projects).where(projects.c.id == project).returning(projects.c.ls_id)
@@ -113,22 +116,13 @@ class SqlProjects:
         with self._db.write() as connection:
             connection.execute(delete(projects).where(projects.c.id == project))
 
-    def update(self, project: int, **fields: Any) -> None:
-        """Raises `UnknownProject`, `BadSetting` for a field that is not to be set."""
-        self.edit(project, lambda _: fields)
-
-    def edit(self, project: int, change: Callable[[Project], Mapping[str, Any]]) -> Project:
-        """See `ports.Projects.edit`; raises `UnknownProject`, `BadSetting` for a field that is not to be set."""
+    def edit(self, project: int, change: Callable[[Project], Project]) -> Project:
+        """See `ports.Projects.edit`; raises `UnknownProject`, `BadSetting` for a change of what is not to be set."""
         with self._db.write(project) as connection:
-            fields = dict(change(_one(connection, project, projects.c.id == project)))
-            unknown = sorted(set(fields) - set(SETTABLE))
-            if unknown:
-                raise BadSetting(f"a project has no setting {', '.join(unknown)}; known: {', '.join(SETTABLE)}")
-            if "strategy" in fields:
-                chosen: Strategy = fields["strategy"]
-                fields |= {"strategy": chosen.name, "params": dict(chosen.params)}
-            if fields:
-                connection.execute(update(projects).where(projects.c.id == project).values(**fields))
+            before = _one(connection, project, projects.c.id == project)
+            changed = _changed(before, change(before))
+            if changed:
+                connection.execute(update(projects).where(projects.c.id == project).values(**changed))
             return _one(connection, project, projects.c.id == project)
 
     def secret(self, name: str) -> str:
@@ -162,14 +156,11 @@ def _shown(key: str, title: str, label_config: str, config: LabelConfig) -> dict
     }
 
 
-def _defaults(at: float) -> dict[str, Any]:
+def _fresh(at: float) -> dict[str, Any]:
+    """What a new project begins with, beside its settings."""
     return {
         "strategy": "auto",
         "params": {},
-        "batch_size": 10,
-        "min_interval": 5.0,
-        "head_size": None,
-        "preannotate": True,
         "features_version": 1,
         "extra_params": "",
         "synced_at": None,
@@ -177,6 +168,17 @@ def _defaults(at: float) -> dict[str, Any]:
         "backbone": "",
         "before_preset": {},
     }
+
+
+def _changed(before: Project, after: Project) -> dict[str, Any]:
+    """The columns to write. Raises `BadSetting` for what an edit may not change."""
+    names = {item.name for item in fields(Project) if getattr(before, item.name) != getattr(after, item.name)}
+    if names - EDITABLE:
+        raise BadSetting(f"an edit of a project cannot change {', '.join(sorted(names - EDITABLE))}")
+    columns = {name: getattr(after, name) for name in names - {"strategy"}}
+    if "strategy" in names:
+        columns |= {"strategy": after.strategy.name, "params": dict(after.strategy.params)}
+    return columns
 
 
 def _one(connection: Connection, name: int, condition: Any) -> Project:
@@ -188,10 +190,10 @@ def _one(connection: Connection, name: int, condition: Any) -> Project:
 
 @as_written
 def _project(row: Row[Any]) -> Project:
-    fields = dict(row._mapping)
-    config = _config(fields.pop("config"))
-    strategy = Strategy(fields.pop("strategy"), dict(fields.pop("params")))
-    return Project(config=config, strategy=strategy, **fields)
+    kept = dict(row._mapping)
+    config = _config(kept.pop("config"))
+    strategy = Strategy(kept.pop("strategy"), dict(kept.pop("params")))
+    return Project(config=config, strategy=strategy, **kept)
 
 
 def _config(raw: dict[str, Any]) -> LabelConfig:

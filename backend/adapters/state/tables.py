@@ -5,6 +5,8 @@ Our ids are never given twice, not even after a deletion: features on disk and v
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -23,6 +25,9 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.types import TypeEngine
+
+from backend.core.domain import SETTINGS, Setting
 
 metadata = MetaData()
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only for INTEGER
@@ -30,6 +35,14 @@ Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only for I
 
 def _of_project(*, primary_key: bool = False) -> Column[int]:
     return Column("project", Id, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, primary_key=primary_key)
+
+
+def _of_setting(setting: Setting) -> Column[Any]:
+    types: dict[type, TypeEngine[Any]] = {int: Integer(), float: Double(), bool: Boolean(), str: Text()}
+    longest = setting.kind.longest
+    return Column(
+        setting.name, String(longest) if longest else types[setting.kind.stored], nullable=setting.default is None
+    )
 
 
 projects = Table(
@@ -43,21 +56,14 @@ projects = Table(
     Column("label_config", Text, nullable=False),
     Column("strategy", String, nullable=False),
     Column("params", JSON, nullable=False),
-    Column("batch_size", Integer, nullable=False),
-    Column("min_interval", Double, nullable=False),
-    Column("head_size", Integer),
-    Column("preannotate", Boolean, nullable=False),
     Column("features_version", Integer, nullable=False),
     Column("extra_params", Text, nullable=False),
     Column("synced_at", Double),
     Column("strategy_changed_at", Double, nullable=False),
     Column("backbone", String, nullable=False),
-    Column("renewal", String(7)),  # null: auto with a GPU, else suggest
-    Column("calibrate", Boolean, nullable=False, server_default=false()),
     Column("before_preset", JSON, nullable=False, server_default="{}"),
     Column("preset", String),  # null: the strategy was chosen by a selector's name
-    Column("audit_share", Double, nullable=False, server_default=text("0.05")),
-    Column("learn_from", Text, nullable=False, server_default=""),  # a tag's name; "": the first that can be learnt
+    *map(_of_setting, SETTINGS.values()),
     sqlite_autoincrement=True,
 )
 

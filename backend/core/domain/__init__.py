@@ -9,7 +9,6 @@ from backend.core.domain.projects import (
     READING,
     LabelConfig,
     Project,
-    RenewalMode,
     Strategy,
     is_another,
     ls_id_of,
@@ -35,11 +34,13 @@ from backend.core.domain.remote import (
     RemoteWebhook,
     Server,
 )
+from backend.core.domain.settings import DEFAULTS, SETTINGS, ProjectSettings, RenewalMode, Setting
 from backend.core.domain.targets import NO_TARGET, Control, Kind, Label, Option, Target
 from backend.core.domain.tasks import MOST_PAGES, PLAIN, Annotation, Claim, Counts, Deleted, Pages, Task, TaskState
 from backend.core.domain.work import Caller, JobView, Knock, WorkerView
 
 __all__ = [
+    "DEFAULTS",
     "GUESSES",
     "LARGEST_ID",
     "MOST_PAGES",
@@ -47,6 +48,7 @@ __all__ = [
     "PLAIN",
     "PUBLICATION_MOVES",
     "READING",
+    "SETTINGS",
     "TITLE",
     "Annotation",
     "Backbone",
@@ -73,6 +75,7 @@ __all__ = [
     "Pick",
     "Prediction",
     "Project",
+    "ProjectSettings",
     "Publication",
     "PublicationState",
     "Ranking",
@@ -82,6 +85,7 @@ __all__ = [
     "RemoteWebhook",
     "RenewalMode",
     "Server",
+    "Setting",
     "Strategy",
     "Target",
     "Task",

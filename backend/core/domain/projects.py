@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from backend.core.domain.settings import ProjectSettings
 from backend.core.domain.targets import NO_TARGET, Target
 
-RenewalMode = Literal["off", "suggest", "auto"]
 KEY = re.compile(r"([1-9]\d{0,9})(\.\d{1,15})?", re.ASCII)
 LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 
@@ -71,8 +71,8 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
-    """A connected Label Studio project and its settings."""
+class Project(ProjectSettings):
+    """A connected Label Studio project; its settings are fields as well."""
 
     id: int
     ls_id: int
@@ -81,20 +81,12 @@ class Project:
     config: LabelConfig
     label_config: str
     strategy: Strategy
-    batch_size: int  # new labels that cause a learning round
-    min_interval: float  # seconds between the starts of two learning rounds
-    head_size: int | None  # tasks published per ranking; None: ten batches, at most 1,000
-    preannotate: bool
     features_version: int
     extra_params: str  # last extra params seen from Label Studio, canonical JSON
     synced_at: float | None  # updated_at cursor of the last reconciliation
     strategy_changed_at: float
-    renewal: RenewalMode | None = None  # None: auto where there is a GPU, else suggest
-    calibrate: bool = False  # train with ActiveDC's expansion of the labels
-    audit_share: float = 0.05  # of what is served; 0 switches the audit stream off
     preset: str | None = None  # the name by which the strategy was chosen, if not the selector's
     before_preset: Mapping[str, Any] = field(default_factory=dict)  # settings that a preset took over, as they were
-    learn_from: str = ""  # name of the tag to learn from; "": the first that can be learnt from
     backbone: str = ""  # what made the current features version: "name@digest/pixels"; "" before the first
 
     @property

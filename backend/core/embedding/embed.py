@@ -7,6 +7,8 @@ that was stored but not marked is recognised. Any number of workers may do this 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from backend.core.domain import Backbone, Project
@@ -108,7 +110,8 @@ def _same_backbone(services: Services, project: Project, backbone: Backbone) -> 
     Of workers that find out at once one begins the version; of those with two backbones one names an empty project's.
     """
     if not project.backbone:
-        project = services.projects.edit(project.id, lambda now: {} if now.backbone else {"backbone": backbone.tag})
+        tag = backbone.tag
+        project = services.projects.edit(project.id, lambda now: now if now.backbone else replace(now, backbone=tag))
     if project.backbone == backbone.tag:
         return True
     log.warning("backbone changed: embedding anew", project=project.id, before=project.backbone, now=backbone.tag)

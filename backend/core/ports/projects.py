@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-from backend.core.domain import LabelConfig, Project
+from backend.core.domain import DEFAULTS, LabelConfig, Project, ProjectSettings
 
 
 class Projects(Protocol):
@@ -18,7 +18,7 @@ class Projects(Protocol):
         label_config: str,
         config: LabelConfig,
         at: float,
-        defaults: Mapping[str, Any] | None = None,
+        settings: ProjectSettings = DEFAULTS,
     ) -> Project:
         """Insert with these settings, or update title/config/key of the row with this ls_id; settings are kept then.
 
@@ -35,7 +35,7 @@ class Projects(Protocol):
         label_config: str,
         config: LabelConfig,
         at: float,
-        defaults: Mapping[str, Any] | None = None,
+        settings: ProjectSettings = DEFAULTS,
     ) -> Project:
         """Drop the project with all that hangs on it and begin one under the same Label Studio id, in one transaction.
 
@@ -53,16 +53,12 @@ class Projects(Protocol):
 
     def all(self) -> list[Project]: ...
     def remove(self, project: int) -> None: ...
-    def update(self, project: int, **fields: Any) -> None:
-        """Set any of: strategy, preset, before_preset, strategy_changed_at, batch_size, min_interval, head_size,
-        preannotate, extra_params, synced_at, backbone, audit_share, renewal, calibrate, learn_from."""
-        ...
+    def edit(self, project: int, change: Callable[[Project], Project]) -> Project:
+        """Make of the project, as it is, what `change` returns, in one transaction; returns it as it is then.
 
-    def edit(self, project: int, change: Callable[[Project], Mapping[str, Any]]) -> Project:
-        """Set the fields that `change` makes of the project as it is, in one transaction; returns it as it is then.
-
-        No other write to the project comes in between; what `change` raises leaves all as it was. It must be quick, and
-        touch no port.
+        It may change the settings, strategy, preset, before_preset, strategy_changed_at, extra_params, synced_at and
+        backbone: `replace(now, synced_at=None)`. No other write to the project comes in between; what `change` raises
+        leaves all as it was. It must be quick, and touch no port.
         """
         ...
 

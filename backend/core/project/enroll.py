@@ -27,12 +27,7 @@ def enroll(services: Services, remote: RemoteProject, config: LabelConfig) -> Pr
     Another creation stamp than ours means that the id was used again: the old project goes with all that was kept of
     it, and a fresh one begins. New ones get this installation's defaults.
     """
-    options = services.options
-    defaults = {
-        "batch_size": options.batch_size,
-        "min_interval": options.min_interval,
-        "preannotate": options.preannotate,
-    }
+    settings = services.options.new_projects
     shown: dict[str, Any] = {"title": remote.title, "label_config": remote.label_config, "config": config}
     try:
         old = services.projects.by_ls_id(remote.ls_id)
@@ -40,10 +35,10 @@ def enroll(services: Services, remote: RemoteProject, config: LabelConfig) -> Pr
         old = None
     now = services.clock.now()
     if old is None or not is_another(old.key, remote.key):
-        return services.projects.add(remote.ls_id, remote.key, **shown, at=now, defaults=defaults)
+        return services.projects.add(remote.ls_id, remote.key, **shown, at=now, settings=settings)
     log.warning("Label Studio reuses the id for a new project: starting afresh", project=old.id, key=remote.key)
     clear_features(services, old)
-    return services.projects.replace(old.id, remote.key, **shown, at=now, defaults=defaults)
+    return services.projects.replace(old.id, remote.key, **shown, at=now, settings=settings)
 
 
 def clear_features(services: Services, project: Project) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from backend.core import jobs
-from backend.core.domain import TITLE, LabelConfig, Project, Strategy, ls_id_of
+from backend.core.domain import SETTINGS, TITLE, LabelConfig, Project, Strategy, ls_id_of
 from backend.core.errors import BadSetting, UnknownProject
 from backend.core.project import strategy, tuning
-from backend.core.project.tuning import SETTINGS
 from backend.core.queue.predict import current_version
 from backend.core.services import Services
 from backend.core.text.json_text import BadJson, parse
@@ -33,7 +33,7 @@ def register(services: Services, key: str, label_config: str, extra_params: Any 
     """Answer /setup: the model_version that Label Studio should show.
 
     key is "<ls id>.<created>" as Label Studio sends it. Extra params (None, a JSON text or an object; keys
-    `strategy`, `params` and those of `tuning.SETTINGS`) act when they differ from those seen last,
+    `strategy`, `params` and those of `SETTINGS`) act when they differ from those seen last,
     so that a page load does not undo a switch made elsewhere. Raises `BadSetting`; then nothing is changed.
     """
     ls_id = ls_id_of(key)
@@ -84,7 +84,7 @@ def take_extra(services: Services, project: Project, extra: Mapping[str, Any]) -
         strategy.switch(services, project.id, extra.get("strategy"), chosen.params)
     switched = services.projects.get(project.id)
     tuning.apply(services, switched, {name: extra[name] for name in SETTINGS if name in extra})
-    services.projects.update(project.id, extra_params=_canonical(extra))
+    services.projects.edit(project.id, lambda now: replace(now, extra_params=_canonical(extra)))
 
 
 def _known(services: Services, ls_id: int, key: str) -> Project | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import selection
 from backend.core import jobs
-from backend.core.domain import LabelConfig, Project, Strategy
+from backend.core.domain import SETTINGS, LabelConfig, Project, RenewalMode, Strategy
 from backend.core.errors import BadSetting
 from backend.core.project.presets import Preset, preset
 from backend.core.services import Services
@@ -24,9 +25,9 @@ def switch(services: Services, project: int, name: str | None, params: Mapping[s
     at = services.clock.now()
     before: list[Strategy] = []
 
-    def change(current: Project) -> dict[str, Any]:
+    def change(current: Project) -> Project:
         before[:] = [current.strategy]
-        return _fields(current, name, params or {}, at)
+        return switched(current, name, params or {}, at)
 
     chosen = services.projects.edit(project, change).strategy
     if [chosen] != before:
@@ -34,29 +35,32 @@ def switch(services: Services, project: int, name: str | None, params: Mapping[s
     return chosen
 
 
-def _fields(current: Project, name: str | None, params: Mapping[str, Any], at: float) -> dict[str, Any]:
-    """All that the switch sets."""
+def switched(current: Project, name: str | None, params: Mapping[str, Any], at: float) -> Project:
+    """The project after the switch, all of it; see `switch`."""
     chosen = checked(current.config, current.strategy.name if name is None else name, params)
-    fields: dict[str, Any] = {}
+    made = current
     if name is not None:
         is_preset = name != chosen.name
-        fields = {"preset": name if is_preset else None, **_settings(current, preset(name), is_preset=is_preset)}
+        made = _settings(current, preset(name)) if is_preset else _given_back(current)
+        made = replace(made, preset=name if is_preset else None)
     if chosen != current.strategy:
-        fields |= {"strategy": chosen, "strategy_changed_at": at}
-    return fields
+        made = replace(made, strategy=chosen, strategy_changed_at=at)
+    return made
 
 
-def _settings(current: Project, asked: Preset, *, is_preset: bool) -> dict[str, Any]:
-    """What changes in the settings: a preset takes some over, a plain selector gives back what a preset took.
+def _settings(current: Project, asked: Preset) -> Project:
+    """With the settings that a preset takes over; what they were is kept, for the way back."""
+    before = {name: getattr(current, name) for name, item in SETTINGS.items() if item.preset}
+    mode: RenewalMode = "auto" if asked.renew or asked.calibrate else "off"
+    return replace(current, renewal=mode, calibrate=asked.calibrate, before_preset={**before, **current.before_preset})
+
+
+def _given_back(current: Project) -> Project:
+    """With the settings that a preset took over as they were before.
 
     What a person set after the preset is not among `before_preset` (see `tuning.apply`), and stays.
     """
-    taken = current.before_preset
-    if not is_preset:
-        return {**taken, "before_preset": {}}
-    before = {"renewal": current.renewal, "calibrate": current.calibrate, **taken}
-    mode = "auto" if asked.renew or asked.calibrate else "off"
-    return {"renewal": mode, "calibrate": asked.calibrate, "before_preset": before}
+    return replace(current, **current.before_preset, before_preset={})
 
 
 def checked(config: LabelConfig, name: str, params: Mapping[str, Any]) -> Strategy:

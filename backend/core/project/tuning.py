@@ -1,96 +1,15 @@
-"""The settings of a project that people may change, checked in one place: extra params, `labelqueue set`, our API."""
+"""Change the settings of a project, whoever asks: extra params, `labelqueue set`, our API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from math import isfinite
-from typing import Any, get_args
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from backend.core import jobs
-from backend.core.domain import LabelConfig, Project, RenewalMode
+from backend.core.domain import SETTINGS, LabelConfig, Project
 from backend.core.errors import BadSetting
 from backend.core.services import Services
-
-MOST = 1_000_000_000
-MOST_AUDIT = 0.5
-LONGEST_TAG = 1000
-DEFAULT = (None, "default")
-SWITCH = {"on": True, "off": False}
-
-
-def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
-    with suppress(TypeError, ValueError, OverflowError):
-        number = kind(value)
-        exact = kind is float or not isinstance(value, float) or number == value
-        if (
-            not isinstance(value, bool)
-            and isfinite(number)
-            and exact
-            and (number > 0 or (kind is float and not number))
-        ):
-            if number > MOST:
-                raise BadSetting(f"{name} must be at most {MOST:,}, got {value!r}")
-            return number
-    what = "whole number" if kind is int and isinstance(value, float) else "number"
-    raise BadSetting(f"{name} must be a positive {what}, got {value!r}")
-
-
-def _count(name: str, value: Any) -> Any:
-    return _number(name, value, int)
-
-
-def _seconds(name: str, value: Any) -> Any:
-    return _number(name, value, float)
-
-
-def _count_or_default(name: str, value: Any) -> Any:
-    return None if value in DEFAULT else _count(name, value)
-
-
-def _switch(name: str, value: Any) -> bool:
-    if isinstance(value, str):
-        value = SWITCH.get(value, value)
-    if isinstance(value, bool):
-        return value
-    raise BadSetting(f"{name} must be true or false, got {value!r}")
-
-
-def _share(name: str, value: Any) -> float:
-    with suppress(TypeError, ValueError, OverflowError):
-        share = float(value)
-        if not isinstance(value, bool) and 0 <= share <= MOST_AUDIT:
-            return share
-    raise BadSetting(f"{name} must be a share from 0 (switched off) to {MOST_AUDIT}, got {value!r}")
-
-
-def _mode(name: str, value: Any) -> str | None:
-    if value in DEFAULT:
-        return None
-    if isinstance(value, str) and value in get_args(RenewalMode):
-        return value
-    raise BadSetting(f"{name} must be one of {', '.join(get_args(RenewalMode))}, default; got {value!r}")
-
-
-def _tag(name: str, value: Any) -> str:
-    if value in DEFAULT:
-        return ""
-    if isinstance(value, str) and len(value) <= LONGEST_TAG:
-        return value
-    raise BadSetting(f"{name} must be the name of a tag in the label config, or default; got {str(value)[:100]!r}")
-
-
-SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
-    "batch_size": _count,
-    "min_interval": _seconds,
-    "head_size": _count_or_default,
-    "preannotate": _switch,
-    "audit_share": _share,
-    "renewal": _mode,
-    "calibrate": _switch,
-    "learn_from": _tag,
-}
-"""Name of the project's field -> what brings a given value to its type, or raises `BadSetting`."""
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +17,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - set(SETTINGS))
     if unknown:
         raise BadSetting(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(SETTINGS))}")
-    return {name: SETTINGS[name](name, value) for name, value in given.items()}
+    return {name: SETTINGS[name].kind.read(name, value) for name, value in given.items()}
 
 
 def change(services: Services, project: Project, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,9 +39,9 @@ def apply(services: Services, project: Project, found: Mapping[str, Any]) -> Non
         return
     check_tag(project.config, found)
 
-    def change(now: Project) -> dict[str, Any]:
+    def change(now: Project) -> Project:
         taken = {name: value for name, value in now.before_preset.items() if name not in found}
-        return {**found, "before_preset": taken}
+        return replace(now, **found, before_preset=taken)
 
     services.projects.edit(project.id, change)
     if found.get("audit_share", project.audit_share) != project.audit_share:
@@ -136,7 +55,7 @@ def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:
 
     A config that was not read yet (no image) takes any: the look that reads it tells what is wrong with it.
     """
-    tag = _tag("learn_from", given.get("learn_from"))
+    tag = SETTINGS["learn_from"].kind.read("learn_from", given.get("learn_from"))
     if not tag or config.image_key is None:
         return
     if tag not in config.tags:
@@ -149,3 +68,10 @@ def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:
 def current(project: Project) -> dict[str, Any]:
     """The project's settings by name; None stands for the default."""
     return {name: getattr(project, name) for name in SETTINGS}
+
+
+def as_text(value: object) -> str:
+    """The value of a setting as `labelqueue set` takes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "default" if value in (None, "") else str(value)

@@ -6,6 +6,7 @@ Webhooks are sent once, with a second's patience, and get lost; what these funct
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import structlog
@@ -43,7 +44,8 @@ def reconcile(services: Services, project_id: int, *, full: bool = False) -> Non
         latest = max(latest, _match_ids(services, project, full))
     if full:
         ensure_webhook(services, project.ls_id)
-    services.projects.update(project.id, synced_at=max(latest - OVERLAP, project.synced_at or 0.0))
+    synced_at = max(latest - OVERLAP, project.synced_at or 0.0)
+    services.projects.edit(project.id, lambda now: replace(now, synced_at=synced_at))
     heal.reassert(services, project, remote)
     due.nudge(services, services.projects.get(project.id))
 
@@ -57,7 +59,7 @@ def _refresh_config(services: Services, project: Project, remote: RemoteProject)
         return project
     config = services.label_studio.parse_config(remote.label_config, project.learn_from)
     if _read_by(config) != _read_by(project.config):  # first, so that a death before the next line forgets nothing
-        services.projects.update(project.id, synced_at=None)
+        services.projects.edit(project.id, lambda now: replace(now, synced_at=None))
     return enroll(services, remote, config)
 
 

@@ -1,42 +1,20 @@
-"""The settings of a project."""
+"""The settings of a project, as the table in `backend.core.domain.settings` has them."""
 
 from __future__ import annotations
-
-from typing import get_args
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from backend.core.domain import RenewalMode
+from backend.core.domain import SETTINGS
 from backend.core.project import tuning
 from backend.core.services import Services
 from backend.web.body import json_object
-from backend.web.describe import INTEGER, NULL, STRING, describe, either, shape
+from backend.web.describe import describe, shape_of
 
-COUNT = {"type": ["integer", "string"], "minimum": 1, "maximum": tuning.MOST}
-SWITCH = {"enum": [True, False, *tuning.SWITCH]}
-SHARE = {"minimum": 0, "maximum": tuning.MOST_AUDIT}
-SETTINGS_TAKEN = shape(
-    tuple(tuning.SETTINGS),
-    batch_size=COUNT,
-    min_interval={"type": ["number", "string"], "minimum": 0, "maximum": tuning.MOST},
-    head_size={**COUNT, "type": ["integer", "string", "null"]},
-    preannotate=SWITCH,
-    audit_share={"type": ["number", "string"], **SHARE},
-    renewal={"enum": [*get_args(RenewalMode), *tuning.DEFAULT]},
-    calibrate=SWITCH,
-    learn_from=either(STRING, NULL),
+TAKEN = shape_of(
+    {name: {**item.kind.taken, "description": item.help} for name, item in SETTINGS.items()}, optional=SETTINGS
 )
-SETTINGS = shape(
-    batch_size=INTEGER,
-    min_interval={"type": "number"},
-    head_size=either(INTEGER, NULL),
-    preannotate={"type": "boolean"},
-    audit_share={"type": "number", **SHARE},
-    renewal={"enum": [*get_args(RenewalMode), None]},
-    calibrate={"type": "boolean"},
-    learn_from=STRING,
-)
+KEPT = shape_of({name: {**item.kind.kept, "description": item.help} for name, item in SETTINGS.items()})
 
 
 def add_routes(made: Blueprint, services: Services) -> None:
@@ -44,13 +22,13 @@ def add_routes(made: Blueprint, services: Services) -> None:
     find = services.projects.by_ls_id
 
     @made.get("/projects/<project:number>/settings")
-    @describe(SETTINGS)
+    @describe(KEPT)
     def settings(number: int) -> ResponseReturnValue:
         """The settings of a project; null stands for the default."""
         return jsonify(tuning.current(find(number)))
 
     @made.put("/projects/<project:number>/settings")
-    @describe(SETTINGS, body=SETTINGS_TAKEN)
+    @describe(KEPT, body=TAKEN)
     def change(number: int) -> ResponseReturnValue:
         """Change some settings; they act from the next learning round."""
         return jsonify(tuning.change(services, find(number), json_object()))

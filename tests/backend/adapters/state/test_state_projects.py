@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from backend.core.domain import LabelConfig, Strategy
+from backend.core.domain import LabelConfig, ProjectSettings, Strategy
 from backend.core.errors import AnotherProject, BadSetting, UnknownProject
 from backend.core.project import strategy
 from backend.core.project.presets import preset
@@ -27,8 +27,11 @@ def test_a_project_is_found_by_both_ids_as_it_was_added(state, project):
 
 
 def test_adding_again_updates_what_label_studio_owns_and_keeps_the_settings(state, project):
-    state.projects.update(project.id, batch_size=3, preannotate=False, synced_at=5.5, head_size=20, backbone="b")
-    state.projects.update(project.id, strategy=Strategy("margin", {"k": 2}), strategy_changed_at=9.0)
+    def change(now):
+        now = replace(now, batch_size=3, preannotate=False, synced_at=5.5, head_size=20, backbone="b")
+        return replace(now, strategy=Strategy("margin", {"k": 2}), strategy_changed_at=9.0)
+
+    state.projects.edit(project.id, change)
     other = LabelConfig("img", problem="no Choices")
     again = state.projects.add(7, "7.1", title="Zoo", label_config="<View></View>", config=other, at=10.0)
     assert again == replace(
@@ -63,13 +66,15 @@ def test_a_project_created_at_another_time_is_refused_and_changes_nothing(state,
 
 def test_defaults_are_for_new_projects_only(state):
     given = {"title": "Pets", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
-    made = state.projects.add(7, "7.1", **given, defaults={"batch_size": 3})
-    assert state.projects.add(7, "7.1", **given, defaults={"batch_size": 4}).batch_size == made.batch_size == 3
+    made = state.projects.add(7, "7.1", **given, settings=ProjectSettings(batch_size=3))
+    assert (
+        state.projects.add(7, "7.1", **given, settings=ProjectSettings(batch_size=4)).batch_size == made.batch_size == 3
+    )
 
 
 def test_a_replaced_project_starts_fresh_and_is_replaced_once(state, project):
     state.tasks.upsert(project.id, [(1, "a")])
-    state.projects.update(project.id, batch_size=3)
+    state.projects.edit(project.id, lambda now: replace(now, batch_size=3))
     given = {"title": "Zoo", "label_config": "<View/>", "config": CONFIG, "at": 1.0}
     fresh = state.projects.replace(project.id, "7.2", **given)
     assert (fresh.ls_id, fresh.key, fresh.title, fresh.batch_size) == (7, "7.2", "Zoo", 10) and fresh.id != project.id
@@ -88,7 +93,7 @@ def test_our_ids_are_never_given_twice(state, project):
 
 def switched(name: str, at: float):
     """What `core.project.strategy` makes of a project when `name` is chosen at this time."""
-    return lambda now: strategy._fields(now, name, {}, at)
+    return lambda now: strategy.switched(now, name, {}, at)
 
 
 def test_of_strategies_switched_at_once_one_is_there_wholly(state, project):
@@ -118,26 +123,23 @@ def test_an_edit_that_raises_changes_nothing(state, project):
 
     with pytest.raises(BadSetting, match="Pets stays"):
         state.projects.edit(project.id, change)
-    with pytest.raises(BadSetting, match="no setting features_version"):  # only a move of feature versions sets it
-        state.projects.edit(project.id, lambda _: {"features_version": 2, "batch_size": 3})
+    with pytest.raises(BadSetting, match="cannot change features_version"):  # only a move of feature versions sets it
+        state.projects.edit(project.id, lambda now: replace(now, features_version=2, batch_size=3))
     assert state.projects.get(project.id) == project
 
 
-def test_unknown_projects_and_settings_are_refused(state, project):
+def test_unknown_projects_are_refused(state, project):
     for call in (
         lambda: state.projects.get(99),
         lambda: state.projects.by_ls_id(99),
         lambda: state.projects.by_ls_id(2**31),  # PostgreSQL has an error of its own for these
         lambda: state.projects.by_ls_id(10**30),
-        lambda: state.projects.update(99, batch_size=1),
-        lambda: state.projects.edit(99, lambda _: {}),
+        lambda: state.projects.edit(99, lambda now: now),
         lambda: state.tasks.upsert(99, [(1, "a")]),
         lambda: state.tasks.apply(99, []),
     ):
         with pytest.raises(UnknownProject, match=r"project \d+ is not connected"):
             call()
-    with pytest.raises(BadSetting, match="no setting colour; known: strategy"):
-        state.projects.update(project.id, colour="red")
 
 
 def test_text_that_a_database_cannot_hold_is_kept_readable(state):

@@ -23,8 +23,8 @@ SHARE = 0.2
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     made = World(tmp_path)
-    project = made.connect(100)
-    made.services.projects.update(project.id, audit_share=SHARE)
+    made.connect(100)
+    made.set(audit_share=SHARE)
     made.embed_all()
     return made
 
@@ -91,7 +91,7 @@ def test_poisoned_audit_labels_change_neither_head_nor_ranking(tmp_path: Path) -
         folder.mkdir()
         world = World(folder)
         project = world.connect(100)
-        world.services.projects.update(project.id, audit_share=SHARE)
+        world.set(audit_share=SHARE)
         world.embed_all()
         world.rank()
         drawn = world.services.tasks.audit(project.id)
@@ -117,8 +117,8 @@ def test_poisoned_audit_labels_change_neither_head_nor_ranking(tmp_path: Path) -
 def test_switched_off_the_waiting_audit_tasks_return_to_the_selector(world: World) -> None:
     world.rank()
     drawn = world.services.tasks.audit(world.project.id)
-    world.services.projects.update(world.project.id, audit_share=0.0)
-    world.services.projects.update(world.project.id, head_size=1000)
+    world.set(audit_share=0.0)
+    world.set(head_size=1000)
     order = world.rank()
     ranking = world.services.rankings.latest(world.project.id)
     assert ranking is not None

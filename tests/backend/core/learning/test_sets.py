@@ -134,7 +134,7 @@ def test_a_strategy_that_takes_single_classes_only_is_refused_with_those_that_ta
 def test_a_project_that_had_such_a_strategy_before_it_had_sets_is_ranked_by_auto(world: World, singly: str) -> None:
     """(12-2) A changed label config does not stop the queue."""
     opened(world, SEVERAL)
-    world.services.projects.update(world.project.id, strategy=Strategy(singly))
+    world.set(strategy=Strategy(singly))
     assert world.rank()
 
 

@@ -162,7 +162,7 @@ def test_a_reused_id_is_replaced_by_whoever_has_asked_label_studio(world: World,
     old = enroll(world.services, world.ls.remote[LS_ID], CONFIG)
     sync.reconcile(world.services, old.id, full=True)
     world.embed_all()
-    world.services.projects.update(old.id, batch_size=77)
+    world.set(batch_size=77)
     world.features.stored[99, 1] = {1: 0}
     key = reuse(world)
     if by == "reconcile":

@@ -134,8 +134,8 @@ def test_extra_params_that_mean_the_same_do_not_undo_a_switch_made_elsewhere(
 
 def test_extra_params_kept_by_an_older_version_as_they_were_typed_do_not_undo_a_switch(world: World) -> None:
     """(10-F3) `connect` used to keep "10" where a page load kept 10."""
-    project = world.connect(3)
-    world.services.projects.update(project.id, extra_params='{"batch_size": "10", "strategy": "random"}')
+    world.connect(3)
+    world.set(extra_params='{"batch_size": "10", "strategy": "random"}')
     register(world.services, KEY, LABEL_CONFIG, {"batch_size": 10, "strategy": "random"})
     assert world.project.strategy.name == "auto"
 

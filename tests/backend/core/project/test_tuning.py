@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from backend.core.domain import SETTINGS
 from backend.core.errors import BadSetting
 from backend.core.project.register import register
-from backend.core.project.tuning import SETTINGS, change, checked, current
+from backend.core.project.tuning import change, checked, current
 from tests.backend.world import KEY, World
 from tests.fakes import LABEL_CONFIG
 

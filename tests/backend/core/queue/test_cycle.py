@@ -27,7 +27,7 @@ def test_the_first_ranking_becomes_the_order_that_label_studio_serves(world: Wor
 
 def test_the_next_batch_is_chosen_as_a_batch_and_not_as_a_part_of_the_whole_head(world: World) -> None:
     project = world.connect(90)
-    world.services.projects.update(project.id, audit_share=0.0, batch_size=3, head_size=60)
+    world.set(audit_share=0.0, batch_size=3, head_size=60)
     world.embed_all()
     strategy.switch(world.services, project.id, "kmeans")
     order = world.rank()
@@ -70,7 +70,7 @@ def test_the_report_names_the_classes_that_are_confused(world: World) -> None:
 def test_without_preannotation_the_forms_stay_empty(world: World) -> None:
     project = world.connect(60)
     world.embed_all()
-    world.services.projects.update(project.id, preannotate=False)
+    world.set(preannotate=False)
     world.label(*range(1, 13))
     world.rank()
     live = world.services.rankings.live(project.id)

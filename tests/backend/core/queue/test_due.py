@@ -41,8 +41,8 @@ def test_deleted_and_changed_annotations_count_as_changes(world: World) -> None:
 
 
 def test_rounds_keep_their_minimum_interval(world: World) -> None:
-    project = world.connect(60)
-    world.services.projects.update(project.id, min_interval=1000.0)
+    world.connect(60)
+    world.set(min_interval=1000.0)
     world.embed_all()
     world.rank()
     world.asked()
@@ -129,7 +129,7 @@ def test_labels_of_images_that_cannot_be_read_do_not_stand_for_tasks_that_were_s
 def test_with_labels_of_broken_images_the_head_is_refilled_all_the_same(world: World) -> None:
     """(10-C2) The labels of failed tasks were taken off what is left, so that refilling stopped too early."""
     preannotated(world, labeled=20, tasks=60, broken=True)
-    world.services.projects.update(world.project.id, head_size=10, batch_size=50, audit_share=0.0)
+    world.set(head_size=10, batch_size=50, audit_share=0.0)
     world.embed_all()
     served = world.rank()
     world.asked()
@@ -163,7 +163,7 @@ def test_embedded_tasks_that_all_have_labels_are_no_first_ranking(world: World) 
 def test_a_head_whose_tasks_were_deleted_is_filled_up(world: World) -> None:
     """(10-C1) No label changed, so nothing was due: Label Studio served at random."""
     project = world.connect(60)
-    world.services.projects.update(project.id, head_size=10, audit_share=0.0)
+    world.set(head_size=10, audit_share=0.0)
     world.embed_all()
     head = world.rank()
     world.ls.drop(LS_ID, head[:9])

@@ -14,7 +14,7 @@ from tests.fakes import CONFIG
 def test_predict_answers_each_task_in_order_and_agrees_with_the_queue(world: World) -> None:
     project = world.connect(60)
     world.embed_all()
-    world.services.projects.update(project.id, head_size=10)
+    world.set(head_size=10)
     world.label(*range(1, 13))
     order = world.rank()
     asked = [999, order[3], order[0], 50, order[3]]

@@ -47,7 +47,7 @@ def test_the_order_is_made_of_the_labels_there_were(world: World) -> None:
 
 @pytest.mark.parametrize("calibrate", [False, True])
 def test_garbage_labels_that_come_later_change_nothing(world: World, calibrate: bool) -> None:
-    world.services.projects.update(world.project.id, calibrate=calibrate)
+    world.set(calibrate=calibrate)
     version = begun(world)
     before = make_order(world.services, version)
     for task in range(31, 61):
@@ -63,7 +63,7 @@ def test_garbage_labels_of_audit_tasks_change_nothing(tmp_path: Path, calibrate:
         (tmp_path / name).mkdir()
         world = World(tmp_path / name)
         world.connect(60)
-        world.services.projects.update(world.project.id, calibrate=calibrate, audit_share=0.3)
+        world.set(calibrate=calibrate, audit_share=0.3)
         world.embed_all()
         world.rank()
         audited = world.services.tasks.audit(world.project.id)

@@ -209,11 +209,11 @@ def test_advice_starts_a_renewal_only_in_mode_auto(world: World, monkeypatch: py
     monkeypatch.setattr(advise, "advise", lambda *_, **__: Advice("renew", "it is time"))
     advise.consider(world.services, project)
     assert len(world.services.feature_sets.list(project)) == 1  # no GPU: suggest
-    world.services.projects.update(project, renewal="off")
+    world.set(renewal="off")
     world.has_gpu = True
     advise.consider(world.services, project)
     assert len(world.services.feature_sets.list(project)) == 1
-    world.services.projects.update(project, renewal=None)
+    world.set(renewal=None)
     advise.consider(world.services, project)
     assert world.services.feature_sets.list(project)[-1].state == "training"
     advise.consider(world.services, project)
@@ -229,7 +229,7 @@ def test_a_lost_job_of_a_renewal_is_submitted_again_by_the_tick(world: World) ->
 
 def test_the_expansion_trains_with_weights_below_one_and_never_on_blocked_rows(world: World) -> None:
     project = world.project.id
-    world.services.projects.update(project, calibrate=True)
+    world.set(calibrate=True)
     started = renew.start(world.services, project)
     train.train(world.services, project, started.version)
     order = world.trainer.orders[0]
@@ -248,7 +248,7 @@ def test_the_expansion_trains_with_weights_below_one_and_never_on_blocked_rows(w
 
 
 def _ranked(world: World) -> list[Pick]:
-    world.services.projects.update(world.project.id, head_size=1000)
+    world.set(head_size=1000)
     world.rank()
     ranking = world.services.rankings.latest(world.project.id)
     assert ranking is not None

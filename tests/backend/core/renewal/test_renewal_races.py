@@ -301,6 +301,6 @@ def test_tasks_that_are_gone_or_moved_are_so_in_every_version(world: World) -> N
         assert not {50, 51} & set(world.features.ids(world.project.id, version).tolist())
     renew.rollback(world.services, world.project.id, 1)
     world.embed_all()
-    world.services.projects.update(world.project.id, head_size=1000)
+    world.set(head_size=1000)
     order = world.rank()
     assert 51 in order and 50 not in order

@@ -23,7 +23,7 @@ def world(tmp_path, monkeypatch):
     made = World(tmp_path)
     made.embedder.gap, made.embedder.noise = 0.6, 1.0
     made.connect(120)
-    made.services.projects.update(made.project.id, audit_share=0.2)
+    made.set(audit_share=0.2)
     monkeypatch.setenv("LABELQUEUE_HOME", str(tmp_path))
     monkeypatch.setattr(wiring, "services", lambda settings: made.services)
     monkeypatch.setattr("backend.logs.configure", lambda *_, **__: None)
@@ -212,7 +212,7 @@ def test_embedding_is_measured_as_a_moving_mean_and_gives_the_cost(world):
 def test_guessed_labels_are_compared_with_later_ones_and_count_for_nothing(world, run):
     learn(world, 60)
     project = world.project.id
-    world.services.projects.update(project, calibrate=True)
+    world.set(calibrate=True)
     renew.start(world.services, project)
     train.train(world.services, project, 2)
     guessed = {task: name for task, name, _ in world.services.feature_sets.get(project, 2).report["pseudo_labels"]}
@@ -264,5 +264,5 @@ def test_the_mode_is_the_workers_not_this_machines(world):
     assert view.mode(world.services, world.project) == "suggest"
     world.jobs.crew.append(WorkerView("w", "far", 1, "cuda:0", "", 0.0))
     assert view.mode(world.services, world.project) == "auto"
-    world.services.projects.update(world.project.id, renewal="off")
+    world.set(renewal="off")
     assert view.mode(world.services, world.project) == "off"

@@ -28,7 +28,7 @@ def world(tmp_path: Path, filled_once: Path) -> Iterator[World]:
 def begun(made: World) -> Iterator[World]:
     """With the labels; closed in the end."""
     made.connect(40)
-    made.services.projects.update(made.project.id, audit_share=0.2)
+    made.set(audit_share=0.2)
     made.embed_all()
     made.label(1, 2, 4, 5, 7, 8)
     yield made
@@ -65,7 +65,7 @@ def test_a_ranking_is_made_again_bit_for_bit_after_labels_tasks_and_settings_cha
     world.label(3, 6, 9, 10, 11, 12, 13)
     world.annotate(1, "two")  # another label than then
     bring(world, *range(101, 120))
-    world.services.projects.update(world.project.id, batch_size=3, audit_share=0.0)
+    world.set(batch_size=3, audit_share=0.0)
     switch(world.services, world.project.id, "random", {})
     later = ranked(world)
     for ranking in (made, later):
@@ -97,7 +97,7 @@ def test_a_graph_that_was_built_before_some_tasks_came_is_built_of_the_same_task
 
 def test_whatever_the_strategy(world: World) -> None:
     for name in selection.names():
-        world.services.projects.update(world.project.id, strategy=Strategy(name), batch_size=4)
+        world.set(strategy=Strategy(name), batch_size=4)
         again = replay(world.services, ranked(world).id)
         assert again.same and again.strategy == name
 
