@@ -25,14 +25,18 @@ def connect(
 
     Example: labelqueue connect 3 --strategy typiclust
     """
-    from dataclasses import asdict
-
     from backend.core.project.connect import connect as run
 
     extra = {"strategy": strategy, "params": base.parse_params(param or []) or None, "batch_size": batch_size}
     done = run(base.services(), project, url, extra_params={k: v for k, v in extra.items() if v is not None})
     if as_json:
-        config = asdict(done.project.config)
+        read = done.project.config
+        config = {"target": read.target.kind, "tag": read.target.tag, "classes": list(read.classes)} | {
+            "images": list(read.shown),
+            "problem": read.problem,
+            "left_out": dict(read.left_out),
+            "unshown": dict(read.unshown),
+        }
         base.print_json(
             {"project": project, "title": done.project.title, "config": config, "url": done.backend.url}
             | {"strategy": done.project.strategy.name, "preset": done.project.preset, "notes": list(done.notes)}
