@@ -21,7 +21,7 @@ from backend.adapters.images.formats import FORMATS, kind_of, what
 from backend.core.errors import BadImage
 from backend.engine.decoding.headers import PNG, declared
 
-NAMES = {each.pillow: each.name for each in FORMATS}
+READ = tuple(each.pillow for each in FORMATS)
 BIG = 8_000_000  # pixels from which on images are decoded one at a time, so that memory stays bounded
 MOST_RATIO = 1000  # of the sides: what is longer shows nothing once it is a square, and costs memory by its length
 ORIENTATION = 0x0112  # EXIF tag
@@ -90,12 +90,13 @@ def opened(data: bytes | bytearray, pixels: int, max_pixels: int) -> Iterator[Pi
     Raises `BadImage`, also for what goes wrong inside the block: not an image, truncated, more than `max_pixels`, sides
     too unequal, no memory.
     """
-    about = f"{kind_of(data)} of {len(data)} bytes"
+    kind = kind_of(data)  # not `Image.format`: a camera's JPEG with further pictures behind it is an "MPO" to Pillow
+    about = f"{kind} of {len(data)} bytes"
     try:
         for width, height in declared(data):
             _check(width, height, max_pixels)
-        with Image.open(io.BytesIO(data), formats=tuple(NAMES)) as image:
-            about = f"{NAMES[str(image.format)]} of {image.width} x {image.height} px"
+        with Image.open(io.BytesIO(data), formats=READ) as image:
+            about = f"{kind} of {image.width} x {image.height} px"
             _check(image.width, image.height, max_pixels)
             area = image.width * image.height
             image.draft("RGB", (pixels, pixels))

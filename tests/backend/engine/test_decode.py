@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from backend.adapters.images.formats import FORMATS, NAMED, Format
 from backend.core.errors import BadImage
 from backend.engine.decoding.decode import decode
-from backend.engine.decoding.pixels import NAMES
+from backend.engine.decoding.pixels import READ
 
 LIMIT = 1_000_000
 SENSELESS = re.compile(r"b'|b\"|error -?\d|int\(\)|Error\b|Traceback")
@@ -117,6 +117,19 @@ def test_truncated_files_say_what_they_are_and_that_they_are_cut_off(form: Forma
         decode(data[: int(len(data) * part)], 32, LIMIT)
 
 
+def test_a_cameras_jpeg_with_further_pictures_behind_it_gives_the_first() -> None:
+    """(10-D) Many cameras, phones and drones write such files as .jpg."""
+    file = io.BytesIO()
+    first = photo()
+    first.save(file, "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (640, 480), "red")])
+    data = file.getvalue()
+    assert data.startswith(b"\xff\xd8\xff") and Image.open(io.BytesIO(data)).format == "MPO"
+    alone = encode(first, "JPEG", quality=95)
+    np.testing.assert_allclose(pixels(data), pixels(alone), atol=2)
+    with pytest.raises(BadImage, match=r"JPEG of .* cannot be decoded"):
+        decode(data[:3000], 64, 10**6)
+
+
 @pytest.mark.parametrize("codec", ["tiff_lzw", "tiff_deflate", "jpeg", "packbits", "zstd", "lzma"])
 def test_what_breaks_in_a_codec_of_tiff_is_told_in_words(codec: str) -> None:
     data = bytearray(encode(photo(), "TIFF", compression=codec))
@@ -128,7 +141,7 @@ def test_what_breaks_in_a_codec_of_tiff_is_told_in_words(codec: str) -> None:
 
 
 def test_the_formats_that_are_named_are_those_that_are_read() -> None:
-    assert {form.pillow for form in FORMATS} == set(NAMES)
+    assert {form.pillow for form in FORMATS} == set(READ)
     text = (Path(__file__).resolve().parents[3] / "docs" / "operate.md").read_text()
     assert f"Images may be {NAMED}." in " ".join(text.split())
     for form in FORMATS:
