@@ -127,7 +127,7 @@ def test_a_cameras_jpeg_with_further_pictures_behind_it_gives_the_first() -> Non
     alone = encode(first, "JPEG", quality=95)
     np.testing.assert_allclose(pixels(data), pixels(alone), atol=2)
     with pytest.raises(BadImage, match=r"JPEG of .* cannot be decoded"):
-        decode(data[:3000], 64, 10**6)
+        pixels(data[: len(alone) // 2])
 
 
 @pytest.mark.parametrize("codec", ["tiff_lzw", "tiff_deflate", "jpeg", "packbits", "zstd", "lzma"])

@@ -12,6 +12,7 @@ from backend.core.errors import LabelStudioRefused
 from backend.core.project.connect import connect
 from backend.core.project.doctor import diagnose
 from backend.core.services import Options
+from backend.core.tasks import sync
 from tests.backend.world import LS_ID, World
 
 URL = "http://127.0.0.1:9090"
@@ -41,8 +42,6 @@ def only(found):
 
 
 def ready(world):
-    from backend.core.tasks import sync
-
     sync.reconcile(world.services, world.project.id, full=True)
     world.embed_all()
     world.rank()
@@ -158,8 +157,9 @@ def test_label_configs_that_cannot_work_are_told(world):
 
 
 def test_failed_images_are_counted_with_the_command_that_lists_them(world):
-    ready(world)
+    sync.reconcile(world.services, world.project.id, full=True)
     world.services.tasks.finish(world.project.id, {}, {1: "truncated"})
+    ready(world)
     assert "--failed" in only(wrong(world))[2]
 
 

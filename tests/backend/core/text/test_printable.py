@@ -53,7 +53,7 @@ def test_what_people_read_stays() -> None:
 @pytest.fixture
 def evil(commanded: World) -> World:
     """A live project whose every text is hostile."""
-    config = replace(commanded.ls.config, classes=(EVIL, "one"))
+    config = replace(commanded.ls.config, target=replace(commanded.ls.config.target, classes=(EVIL, "one")))
     commanded.ls.config = config
     commanded.ls.add_project(LS_ID, 0, title=EVIL)
     commanded.ls.put(LS_ID, [RemoteTask(n, f"/data/{n}{EVIL}.png", (), 10.0) for n in range(1, 31)])
