@@ -20,7 +20,8 @@ demo-clean:  ## forget the demo's projects, labels and settings
 
 test: lint label-studio system  ## what `check` looks at, then every test, the end-to-end ones included (about 20 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "$(FAST)" -n 2
-	@$(BIN)/python -m pytest -m "not ($(FAST)) and not chaos"
+	@$(BIN)/python -m pytest -m "slow and not e2e and not browser and not chaos" -n 2
+	@$(BIN)/python -m pytest -m "(e2e or browser) and not chaos"
 
 chaos: test-env label-studio system  ## kill -9 of every part at random while people work, minutes (KILLS=40 of them, drawn from SEED=1)
 	@CHAOS_KILLS=$(KILLS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -s -m chaos tests/chaos

@@ -63,6 +63,7 @@ def test_a_key_resolves_to_a_file_here_that_names_its_backbone(store: Checkpoint
         store.resolve(KEY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_worker_that_dies_while_it_writes_leaves_the_old_state(tmp_path: Path, call: str) -> None:
     store = Checkpoints(str(tmp_path))

@@ -54,6 +54,7 @@ def test_each_epoch_tells_its_losses_accuracy_and_seconds(whole: Path) -> None:
         assert 0 <= record["accuracy"] <= 1 and record["loss"] > 0 and record["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_slices_of_one_epoch_by_fresh_workers_end_with_the_same_weights(images: Path, whole: Path, tmp_path: Path):
     done = []
     while not done or not done[-1].finished:

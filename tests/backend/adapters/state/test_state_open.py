@@ -37,6 +37,7 @@ def test_opening_again_keeps_everything(database_url):
     second.close()
 
 
+@pytest.mark.slow
 def test_processes_that_open_an_empty_database_at_once_all_succeed(database_url):
     started = [
         subprocess.Popen([sys.executable, "-c", OPEN, database_url], stderr=subprocess.PIPE, text=True)

@@ -204,6 +204,7 @@ def test_an_image_that_kills_its_worker_costs_itself_alone(both: World, monkeypa
     assert sorted(both.features.appended) == [task for task in range(1, 21) if task != 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_random_kills_fail_no_healthy_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """(10-B3) 512 healthy images under workers that are killed at one image in 20."""
@@ -273,6 +274,7 @@ def test_a_label_studio_that_hangs_fails_no_image(world: World) -> None:
     assert world.services.tasks.counts(project.id).embedded == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2])
 def test_processes_that_an_image_kills_with_signal_9_embed_all_the_others(both: World, version: int) -> None:
     """(10-B3) Two real processes at a time on each database, in a renewal too; each death ends one, another starts."""
