@@ -28,13 +28,14 @@ def export(
     opened = base.services(made)
     packed = package(opened, base.find(opened, project))
     told = export_files(packed, to, backbone=made.backbone, pixels=made.image_size, storage_url=made.storage_url)
-    accuracy = {name: packed.report[name] for name in ("accuracy", "low", "high", "labels")}
+    found = packed.report
     if as_json:
         files = sorted(path.name for path in to.iterdir())
+        accuracy = {"accuracy": found.accuracy, "low": found.low, "high": found.high, "labels": found.labels}
         base.print_json({"folder": str(to), "files": files, "notes": told, **accuracy})
         return
     out = base.console()
-    known = accuracy["accuracy"]
+    known = found.accuracy
     judged = f"{known:.1%} of held-out labels right" if known is not None else "accuracy not measured: too few labels"
     out.print(
         f"Wrote a model of {len(packed.classes)} classes to {to} ({judged}); see {to / 'README.md'}", markup=False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
+from backend.core.domain import AuditAccuracy, LearningReport
 from backend.core.replay.export import Package
 
 USE = """```python
@@ -33,12 +33,12 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
         "## Data",
         _table(("class", "labels trained on", "recall out of fold"), _classes(package)),
         f"{package.tasks} tasks in the project, {_labeled(package)}. "
-        f"Labels of {report['audit']['labels']} audit tasks, drawn at random, were kept "
+        f"Labels of {package.audit.labels} audit tasks, drawn at random, were kept "
         f"from training to measure it.{_several(package)}",
         "## Accuracy",
         _table(("measured on", "accuracy", "95% interval", "labels"), _accuracy(package)),
-        AUDIT.format(population=report["audit"]["population"]),
-        f"Expected calibration error {report['ece']:.3f}, log loss {report['log_loss']:.3f} nats, both out of fold. "
+        AUDIT.format(population=package.audit.population),
+        f"Expected calibration error {report.ece:.3f}, log loss {report.log_loss:.3f} nats, both out of fold. "
         "The exported model is the linear head alone; the live queue predicts with a head that also reads the "
         "unlabeled pool, which no single image can do, so that its figures may be better.",
         _confusions(report),
@@ -48,7 +48,7 @@ def card(package: Package, backbone: str, pixels: int, versions: Mapping[str, st
                 f"- Backbone: {backbone}, {_origin(package)}; feature version {package.features.version} "
                 f"(`{package.features.backbone or 'unknown'}`).",
                 "- Head: multinomial logistic regression on the pooled features, its strength chosen by 5-fold "
-                f"cross-validation; temperature {report['temperature']:.3f}, folded into the classifier.",
+                f"cross-validation; temperature {report.temperature:.3f}, folded into the classifier.",
                 f"- Labels were chosen by `{project.preset or project.strategy.name}` (now); labels.csv names the "
                 "ranking behind each.",
                 f"- Versions: {', '.join(f'{name} {value}' for name, value in versions.items())}.",
@@ -99,7 +99,7 @@ def _several(package: Package) -> str:
 
 
 def _classes(package: Package) -> list[tuple[str, ...]]:
-    recall = package.report["recall"]
+    recall = package.report.recall
     return [
         (_plain(name), str(package.counts[name]), "not judged" if recall[name] is None else f"{recall[name]:.1%}")
         for name in package.classes
@@ -107,29 +107,23 @@ def _classes(package: Package) -> list[tuple[str, ...]]:
 
 
 def _accuracy(package: Package) -> list[tuple[str, ...]]:
-    audit = package.report["audit"]
-    rows = [_measured("labels held out in turn (chosen by the queue)", package.report, package.report["judged"])]
-    rows.append(_measured("audit tasks (drawn at random)", audit, audit["labels"]))
+    rows = [_measured("labels held out in turn (chosen by the queue)", package.report, package.report.judged)]
+    rows.append(_measured("audit tasks (drawn at random)", package.audit, package.audit.labels))
     if package.served:
-        rows.append(
-            _measured("for comparison: the live queue's head, held out", package.served, package.served["judged"])
-        )
+        rows.append(_measured("for comparison: the live queue's head, held out", package.served, package.served.judged))
     return rows
 
 
-def _measured(name: str, item: Mapping[str, Any], labels: int) -> tuple[str, ...]:
-    if item["accuracy"] is None:
+def _measured(name: str, item: LearningReport | AuditAccuracy, labels: int | None) -> tuple[str, ...]:
+    if item.accuracy is None:
         return (name, "not measured", "", "0")
-    return (name, f"{item['accuracy']:.1%}", f"{item['low']:.1%} to {item['high']:.1%}", str(labels))
+    return (name, f"{item.accuracy:.1%}", f"{item.low:.1%} to {item.high:.1%}", str(labels))
 
 
-def _confusions(report: Mapping[str, Any]) -> str:
-    if not report["confusion"]:
+def _confusions(report: LearningReport) -> str:
+    if not report.confusion:
         return ""
-    worst = [
-        f"{_plain(pair['label'])} taken for {_plain(pair['guess'])} ({pair['count']})"
-        for pair in report["confusion"][:5]
-    ]
+    worst = [f"{_plain(pair.label)} taken for {_plain(pair.guess)} ({pair.count})" for pair in report.confusion[:5]]
     return f"Most frequent mistakes: {', '.join(worst)}."
 
 
@@ -156,7 +150,7 @@ def _limits(package: Package) -> list[str]:
         out.append(f"- Never predicted, because they have no label: {', '.join(empty)}.")
     if few:
         out.append(f"- Hardly known, with fewer than five labels: {', '.join(few)}.")
-    audit = package.report["audit"]["labels"]
+    audit = package.audit.labels
     if audit < 30:
         out.append(f"- {audit} audit labels measure little." if audit else "- No audit label measures it yet.")
     if package.features.checkpoint:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, Table, delete, insert, select, update
 
 from backend.adapters.state import packing
+from backend.adapters.state.json_columns import learning_report
 from backend.adapters.state.publications import SqlPublications, UnknownRanking
 from backend.adapters.state.tables import heads, publications, ranking_inputs, rankings
 from backend.adapters.state.values import as_written
-from backend.core.domain import Guess, Head, Inputs, Pick, Ranking, Strategy
+from backend.core.domain import Considered, Guess, Head, Inputs, LearningReport, Pick, Ranking, Strategy
 
 KEPT_PICKS = 50
 
@@ -28,7 +30,7 @@ class SqlRankings(SqlPublications):
         features_version: int,
         labels_digest: str,
         classes: Sequence[str],
-        report: Mapping[str, Any],
+        report: LearningReport,
         at: float,
     ) -> Head:
         """Store a head's record."""
@@ -37,7 +39,7 @@ class SqlRankings(SqlPublications):
             "features_version": features_version,
             "labels_digest": labels_digest,
             "classes": list(classes),
-            "report": dict(report),
+            "report": report.to_json(),
             "created_at": at,
         }
         with self._db.write(project) as connection:
@@ -57,10 +59,13 @@ class SqlRankings(SqlPublications):
         with self._db.read() as connection:
             return [_head(row) for row in connection.execute(select(heads).where(*mine).order_by(heads.c.id))]
 
-    def update_report(self, head: int, report: Mapping[str, Any]) -> None:
-        """Replace a head's report."""
+    def note_renewal(self, head: int, told: Considered) -> None:
+        """Keep the advice in the head's report; its other entries stay, those of another version of ours too."""
         with self._db.write() as connection:
-            connection.execute(update(heads).where(heads.c.id == head).values(report=dict(report)))
+            before = connection.execute(select(heads.c.report).where(heads.c.id == head)).scalar_one_or_none()
+            if before is not None:
+                report = {**before, "renewal": asdict(told)}
+                connection.execute(update(heads).where(heads.c.id == head).values(report=report))
 
     def add(
         self,
@@ -166,7 +171,7 @@ def _guess(choice: str, confidence: float, present: list[str] | None = None) -> 
 
 @as_written
 def _head(row: Row[Any]) -> Head:
-    return Head(**{**row._mapping, "classes": tuple(row.classes)})
+    return Head(**{**row._mapping, "classes": tuple(row.classes), "report": learning_report(row.report)})
 
 
 @as_written

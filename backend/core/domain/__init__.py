@@ -4,6 +4,7 @@ Times are seconds since the epoch (float, UTC). `project` is always OUR id of a 
 """
 
 from backend.core.domain.features import Backbone, Embedded, Failed, FeatureBatch, FeatureTable
+from backend.core.domain.heads import AuditAccuracy, AuditReport, Considered, LearningReport, Mistake, SetFigures
 from backend.core.domain.projects import (
     LARGEST_ID,
     READING,
@@ -51,9 +52,12 @@ __all__ = [
     "SETTINGS",
     "TITLE",
     "Annotation",
+    "AuditAccuracy",
+    "AuditReport",
     "Backbone",
     "Caller",
     "Claim",
+    "Considered",
     "Control",
     "Counts",
     "Deleted",
@@ -70,6 +74,8 @@ __all__ = [
     "Knock",
     "Label",
     "LabelConfig",
+    "LearningReport",
+    "Mistake",
     "Option",
     "Pages",
     "Pick",
@@ -85,6 +91,7 @@ __all__ = [
     "RemoteWebhook",
     "RenewalMode",
     "Server",
+    "SetFigures",
     "Setting",
     "Strategy",
     "Target",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.domain.heads import LearningReport
 from backend.core.domain.projects import Strategy
 
 PublicationState = Literal["importing", "live", "retired", "deleted", "failed"]
@@ -75,7 +76,7 @@ class Head:
     features_version: int
     labels_digest: str
     classes: tuple[str, ...]
-    report: Mapping[str, Any]  # out-of-fold accuracy, interval, calibration, recall...
+    report: LearningReport
     created_at: float
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.core.domain import Guesses
+from backend.core.domain import Guesses, LearningReport
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
     """probs (n, c): calibrated probabilities of the classes, rows sum to 1; where labels are sets each class's own.
 
-    report : what the labels say of them, as JSON. cut (c,): where labels are sets, from which probability on a class is
+    report : what the labels say of them. cut (c,): where labels are sets, from which probability on a class is
     suggested; None where they are one class.
     """
 
     probs: NDArray[np.float32]
-    report: Mapping[str, Any]
+    report: LearningReport
     cut: NDArray[np.float64] | None = None
 
     def guesses(

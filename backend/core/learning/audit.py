@@ -12,13 +12,14 @@ is between the two ends, for every head that was ever judged and at every look, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.core.domain import Pick
+from backend.core.domain import AuditAccuracy, AuditReport, Pick
+from backend.core.domain.heads import ACCURACY
 
 ALPHA = 0.05
 NOTE = "drawn at random to measure the accuracy: shown without a suggestion"
@@ -62,10 +63,10 @@ def judge(
     population: int,
     alpha: float = ALPHA,
     present: NDArray[np.bool_] | None = None,
-) -> dict[str, Any]:
-    """Accuracy on the labeled audit rows with an interval that holds at every look at this model, as JSON.
+) -> AuditAccuracy:
+    """Accuracy on the labeled audit rows with an interval that holds at every look at this model.
 
-    probs (n, c), labels (n,), audit (n,); population : tasks that the audit stands for. The accuracy is null, and the
+    probs (n, c), labels (n,), audit (n,); population : tasks that the audit stands for. The accuracy is None, and the
     interval 0 to 1, while there are none. present (n, c): where labels are sets of classes; then right is who names
     exactly the set, so it is the share of exact sets.
     """
@@ -77,15 +78,9 @@ def judge(
     right = int(same.sum())
     stands_for = max(population, len(rows))  # one may have gone since the labels were read
     low, high = interval(right, len(rows), stands_for, alpha)
-    return {
-        "labels": len(rows),
-        "right": right,
-        "accuracy": right / len(rows) if len(rows) else None,
-        "low": low,
-        "high": high,
-        "population": stands_for,
-        **({} if present is None else {"measure": "exact sets"}),
-    }
+    accuracy = right / len(rows) if len(rows) else None
+    measure = ACCURACY if present is None else "exact sets"
+    return AuditAccuracy(len(rows), right, accuracy, low, high, stands_for, measure)
 
 
 def judge_next(
@@ -96,8 +91,8 @@ def judge_next(
     tasks: NDArray[np.int64],
     population: int,
     present: NDArray[np.bool_] | None = None,
-    earlier: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    earlier: AuditReport | None,
+) -> AuditReport:
     """`judge` for one head after another, so that the intervals of all of them hold together.
 
     tasks (n,) ids; earlier : what this returned for the head before, None for the first. A head that was judged and
@@ -106,18 +101,17 @@ def judge_next(
     """
     from selection.proxy.anytime import share
 
-    before = earlier or {}
-    number, answers = int(before.get("head", 0)), str(before.get("answers", ""))
+    number, answers = (earlier.head, earlier.answers) if earlier else (0, "")
     if np.any(audit & (labels >= 0)):
         said = tasks.astype(np.int64).tobytes() + _said(probs, present is not None).tobytes()
         digest = hashlib.blake2b(said, digest_size=8).hexdigest()
         number, answers = number + (digest != answers), digest
     alpha = share(ALPHA, max(number, 1))
     judged = judge(probs, labels, audit, population=population, alpha=alpha, present=present)
-    return {**judged, "head": number, "answers": answers}
+    return AuditReport(**asdict(judged), head=number, answers=answers)
 
 
-def _said(probs: NDArray[np.float32], sets: bool) -> NDArray[Any]:
+def _said(probs: NDArray[np.float32], sets: bool) -> NDArray[np.int32] | NDArray[np.bool_]:
     """What the head names: the likeliest class (n,) int32, or those likelier than not (n, c) bool."""
     if sets:
         return np.asarray(probs >= 0.5)

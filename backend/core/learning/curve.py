@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from backend.core.domain import Head, Project
+from backend.core.domain import AuditReport, Head, LearningReport, Project
 from backend.core.services import Services
+from backend.core.text.json_text import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Round:
     audit: Accuracy | None
     ece: float | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
 
@@ -66,35 +66,35 @@ def curve(services: Services, project: Project) -> list[Round]:
 
 def accuracy(head: Head | None) -> Accuracy | None:
     """Out of fold: labels that were chosen actively, so not what a random image would meet; None if not judged."""
-    return _accuracy(head.report, "judged") if head else None
+    return _accuracy(head.report, head.report.judged) if head else None
 
 
 def audit(head: Head | None) -> Accuracy | None:
     """On the audit's labels: a random sample of the pool; as it was recorded. None while it holds no label."""
-    return _accuracy(head.report.get("audit") or {}, "labels") if head else None
+    found = head.report.audit if head else None
+    return _accuracy(found, found.labels, found.population) if found else None
 
 
 def view(head: Head | None) -> HeadView | None:
     """None before the first head."""
     if head is None:
         return None
-    kind, weights = head.report.get("kind", ""), head.report.get("weights") or {}
-    return HeadView(kind, dict(weights), _ece(head), int(head.report.get("labels", 0)))
+    return HeadView(head.report.kind, head.report.weights, _ece(head), head.report.labels)
 
 
 def _round(head: Head) -> Round:
-    labels = int(head.report.get("labels", 0))
-    return Round(head.id, head.features_version, head.created_at, labels, accuracy(head), audit(head), _ece(head))
+    at, labels = head.created_at, head.report.labels
+    return Round(head.id, head.features_version, at, labels, accuracy(head), audit(head), _ece(head))
 
 
 def _ece(head: Head) -> float | None:
     """The report has 0.0 where nothing was judged; that is no error of 0."""
-    return head.report.get("ece") if head.report.get("judged", 0) else None
+    return head.report.ece if head.report.judged else None
 
 
-def _accuracy(report: Mapping[str, Any], counted: str) -> Accuracy | None:
-    if any(report.get(key) is None for key in ("accuracy", "low", "high")):
+def _accuracy(
+    found: LearningReport | AuditReport, labels: int | None, population: int | None = None
+) -> Accuracy | None:
+    if found.accuracy is None:
         return None
-    low, high = float(report["low"]), float(report["high"])
-    measure = str(report.get("measure", "accuracy"))
-    return Accuracy(float(report["accuracy"]), low, high, report.get(counted), report.get("population"), measure)
+    return Accuracy(found.accuracy, found.low, found.high, labels, population, found.measure)

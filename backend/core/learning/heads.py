@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.core.domain import FeatureTable, Head, Project
+from backend.core.domain import FeatureTable, Head, LearningReport, Mistake, Project
 from backend.core.learning import audit, set_heads
 from backend.core.learning.answers import Answers
 from backend.core.learning.labels import Labels
@@ -47,23 +47,22 @@ def train(
     learned = learn(services.pools, project.id, version, table, labels, services.options.seed)
     if learned is None:
         return None
-    report = dict(learned.report)
     before = services.rankings.latest_head(project.id)
-    report["audit"] = audit.judge_next(
+    judged = audit.judge_next(
         learned.probs,
         labels.rows,
         labels.audit,
         tasks=table.task_ids,
         population=services.tasks.population(project.id),
         present=labels.present,
-        earlier=before.report.get("audit") if before else None,
+        earlier=before.report.audit if before else None,
     )
     head = services.rankings.add_head(
         project.id,
         project.features_version,
         labels.digest,
         labels.classes,
-        report,
+        replace(learned.report, audit=judged),
         services.clock.now(),
     )
     return Trained(head, learned, services.pools.kept[project.id].task_ids)
@@ -77,30 +76,27 @@ def learn(pools: Pools, project: int, version: int, table: FeatureTable, labels:
         if sets is None:
             return None
         cut = np.maximum(sets.report.thresholds, LIKELY)
-        return Answers(sets.probs, set_heads.report_json(sets.report, labels.classes), cut)
+        return Answers(sets.probs, set_heads.named(sets.report, labels.classes), cut)
     if len(np.unique(known[known >= 0])) < 2:
         return None
     learned = pools.learn(project, version, table, known, len(labels.classes), seed=seed)
-    return Answers(learned.probs, report_json(learned.report, labels.classes))
+    return Answers(learned.probs, named(learned.report, labels.classes))
 
 
-def report_json(report: HeadReport, classes: Sequence[str]) -> dict[str, Any]:
-    """The report with class names, ready to be stored; a recall that was not judged is null."""
+def named(report: HeadReport, classes: Sequence[str]) -> LearningReport:
+    """The report with the names of the classes; a recall that was not judged is None."""
     recall = zip(classes, report.recall.tolist(), strict=True)
-    return {
-        "kind": report.kind,
-        "accuracy": report.accuracy,
-        "low": report.low,
-        "high": report.high,
-        "ece": report.ece,
-        "log_loss": report.log_loss,
-        "temperature": report.temperature,
-        "weights": dict(report.weights),
-        "labels": report.n_labels,
-        "judged": report.n_judged,
-        "recall": {name: None if isnan(value) else value for name, value in recall},
-        "confusion": [
-            {"label": classes[pair.true], "guess": classes[pair.predicted], "count": pair.count}
-            for pair in report.confusion
-        ],
-    }
+    return LearningReport(
+        kind=report.kind,
+        accuracy=report.accuracy,
+        low=report.low,
+        high=report.high,
+        ece=report.ece,
+        log_loss=report.log_loss,
+        temperature=report.temperature,
+        weights=dict(report.weights),
+        labels=report.n_labels,
+        judged=report.n_judged,
+        recall={name: None if isnan(value) else value for name, value in recall},
+        confusion=tuple(Mistake(classes[pair.true], classes[pair.predicted], pair.count) for pair in report.confusion),
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 import selection
-from backend.core.domain import FeatureTable
+from backend.core.domain import FeatureTable, LearningReport, SetFigures
 from backend.core.pools import Pools
 
 if TYPE_CHECKING:
@@ -39,31 +39,29 @@ def learn_present(
     return pools.learn_sets(project, version, table, seen, marks, seed=seed)
 
 
-def report_json(report: SetReport, classes: Sequence[str]) -> dict[str, Any]:
-    """The report with class names, ready to be stored; what was not judged is null.
-
-    "accuracy", "low" and "high" hold the measure that "measure" names.
-    """
+def named(report: SetReport, classes: Sequence[str]) -> LearningReport:
+    """The report with the names of the classes; what was not judged is None."""
     mean, f1 = report.metrics.mean_average_precision, report.metrics.macro_f1
-    return {
-        "kind": report.kind,
-        "measure": MEASURE,
-        "accuracy": mean.value,
-        "low": mean.low,
-        "high": mean.high,
-        "macro_f1": f1.value,
-        "classes_judged": report.metrics.judged,
-        "exact": report.metrics.exact / report.metrics.exact_of if report.metrics.exact_of else None,
-        "ece": report.ece,
-        "log_loss": report.log_loss,
-        "weights": dict(report.weights),
-        "labels": report.n_labels,
-        "judged": report.n_judged,
-        "average_precision": _by_class(report.metrics.average_precision, classes),
-        "thresholds": _by_class(report.thresholds, classes),
-        "recall": {},
-        "confusion": [],
-    }
+    figures = SetFigures(
+        macro_f1=f1.value,
+        classes_judged=report.metrics.judged,
+        exact=report.metrics.exact / report.metrics.exact_of if report.metrics.exact_of else None,
+        average_precision=_by_class(report.metrics.average_precision, classes),
+        thresholds=_by_class(report.thresholds, classes),
+    )
+    return LearningReport(
+        kind=report.kind,
+        measure=MEASURE,
+        accuracy=mean.value,
+        low=mean.low,
+        high=mean.high,
+        ece=report.ece,
+        log_loss=report.log_loss,
+        weights=dict(report.weights),
+        labels=report.n_labels,
+        judged=report.n_judged,
+        sets=figures,
+    )
 
 
 def _by_class(values: NDArray[np.float64], classes: Sequence[str]) -> dict[str, float | None]:

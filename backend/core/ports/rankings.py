@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from backend.core.domain import Head, Inputs, Ranking, Strategy
+from backend.core.domain import Considered, Head, Inputs, LearningReport, Pick, Ranking, Strategy
 from backend.core.ports.publications import Publications
 
 
@@ -16,7 +16,7 @@ class Rankings(Publications, Protocol):
         features_version: int,
         labels_digest: str,
         classes: Sequence[str],
-        report: Mapping[str, Any],
+        report: LearningReport,
         at: float,
     ) -> Head: ...
     def latest_head(self, project: int) -> Head | None: ...
@@ -24,7 +24,10 @@ class Rankings(Publications, Protocol):
         """All heads on these features, oldest first."""
         ...
 
-    def update_report(self, head: int, report: Mapping[str, Any]) -> None: ...
+    def note_renewal(self, head: int, told: Considered) -> None:
+        """Keep the advice in the head's report; its other entries stay."""
+        ...
+
     def add(
         self,
         project: int,
@@ -36,7 +39,7 @@ class Rankings(Publications, Protocol):
         labeled: int,
         embedded: int,
         head: int | None,
-        picks: Sequence[Any],
+        picks: Sequence[Pick],
         timings: Mapping[str, float],
         at: float,
         inputs: Inputs | None = None,

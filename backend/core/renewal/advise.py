@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from backend.core.domain import Head, Project
+from backend.core.domain import Considered, Head, Project
 from backend.core.domain.training import FeatureSet
 from backend.core.learning.labels import read_labels
 from backend.core.renewal import renew
@@ -29,7 +27,7 @@ def consider(services: Services, project_id: int) -> str:
         return "wait"
     pool = services.pools.kept.get(project_id)
     scaling = pool.scaling if pool is not None and pool.version == project.features_version else None
-    evidence = measure(table.vectors, labels.trainable, head.report.get("accuracy"), scaling=scaling)
+    evidence = measure(table.vectors, labels.trainable, head.report.accuracy, scaling=scaling)
     sets = services.feature_sets.list(project_id)
     attempts = [item for item in sets if item.method is not None and item.state != "cancelled"]
     then = attempts[-1].labels if attempts else 0
@@ -38,17 +36,19 @@ def consider(services: Services, project_id: int) -> str:
         renewals=sum(item.state in ("live", "retired") for item in attempts),
         labels_then=2 * then if attempts and attempts[-1].state == "rejected" else then,
     )
-    report = {
-        **head.report,
-        "renewal": {
-            "action": advice.action,
-            "reason": advice.reason,
-            "mode": mode(services, project),
-            **dataclasses.asdict(evidence),
-            **costs(services, project, sets),
-        },
-    }
-    services.rankings.update_report(head.id, report)
+    told = Considered(
+        action=advice.action,
+        reason=advice.reason,
+        mode=mode(services, project),
+        labels=evidence.labels,
+        classes=evidence.classes,
+        paired=evidence.paired,
+        logme=evidence.logme,
+        logme_ped=evidence.logme_ped,
+        accuracy=evidence.accuracy,
+        **costs(services, project, sets),
+    )
+    services.rankings.note_renewal(head.id, told)
     if advice.action == "renew" and mode(services, project) == "auto" and renew.ongoing(sets) is None:
         renew.start(services, project_id)
     return advice.action
@@ -79,10 +79,8 @@ def embed_rate(sets: Sequence[FeatureSet]) -> float | None:
 
 def _evidence_of(services: Services, project: Project, but: Head) -> list[Evidence]:
     """What earlier rounds measured on the live features."""
-    names = [field.name for field in dataclasses.fields(Evidence)]
-    kept: list[Mapping[str, Any]] = [
-        head.report["renewal"]
-        for head in services.rankings.heads(project.id, project.features_version)
-        if head.id != but.id and "renewal" in head.report
+    heads = services.rankings.heads(project.id, project.features_version)
+    kept = [head.report.renewal for head in heads if head.id != but.id and head.report.renewal is not None]
+    return [
+        Evidence(item.labels, item.classes, item.paired, item.logme, item.logme_ped, item.accuracy) for item in kept
     ]
-    return [Evidence(**{name: item[name] for name in names}) for item in kept]

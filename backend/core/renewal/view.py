@@ -96,7 +96,7 @@ def mode(services: Services, project: Project) -> str:
     if project.renewal:
         return project.renewal
     head = services.rankings.latest_head(project.id)
-    noted = (head.report.get("renewal") or {}).get("mode") if head else None
+    noted = head.report.renewal.mode if head and head.report.renewal else None
     cuda = any(worker.device.startswith("cuda") for worker in services.jobs.workers())
     return str(noted or ("auto" if cuda else "suggest"))
 
@@ -106,16 +106,16 @@ def advice(services: Services, project: Project, sets: Sequence[FeatureSet]) -> 
     if project.config.target.kind == "set":
         return Advice("wait", "features are renewed where a label is one class only", 0, None, None, None, None)
     head = services.rankings.latest_head(project.id)
-    if head is None or head.features_version != project.features_version or "renewal" not in head.report:
+    if head is None or head.features_version != project.features_version or head.report.renewal is None:
         return None
-    told = head.report["renewal"]
+    told = head.report.renewal
     cost = advise.costs(services, project, sets)
     return Advice(
-        told["action"],
-        told["reason"],
-        told["labels"],
-        told["logme"],
-        told["logme_ped"],
+        told.action,
+        told.reason,
+        told.labels,
+        told.logme,
+        told.logme_ped,
         cost["train_seconds"],
         cost["embed_seconds"],
     )

@@ -5,17 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.core.domain import Project, Ranking
+from backend.core.domain import AuditAccuracy, LearningReport, Project, Ranking
 from backend.core.domain.training import FeatureSet
 from backend.core.errors import UserError
 from backend.core.learning import audit
-from backend.core.learning.heads import report_json
+from backend.core.learning.heads import named
 from backend.core.learning.labels import Labels, as_text, read_labels
 from backend.core.services import Services
+from backend.core.text.json_text import JSON
 
 if TYPE_CHECKING:
     from selection.proxy.heads.linear import LinearHead
@@ -53,7 +54,7 @@ class RankingRow:
     ranking: int
     made_at: float
     strategy: str
-    params: Mapping[str, Any]
+    params: Mapping[str, JSON]
     seed: int
     features_version: int
     labels_digest: str
@@ -71,15 +72,16 @@ class RankingRow:
 class Package:
     """Everything that is written.
 
-    head : the linear head on raw features; report : its out-of-fold figures and, under "audit", those on the audit
-    stream; served : the figures of the head that the live queue uses, None before the first.
+    head : the linear head on raw features; report : its out-of-fold figures; audit : those on the audit stream;
+    served : the figures of the head that the live queue uses, None before the first.
     """
 
     project: Project
     features: FeatureSet
     head: LinearHead
-    report: Mapping[str, Any]
-    served: Mapping[str, Any] | None
+    report: LearningReport
+    audit: AuditAccuracy
+    served: LearningReport | None
     counts: Mapping[str, int]
     tasks: int
     skipped: int
@@ -129,9 +131,7 @@ def package(services: Services, project: Project) -> Package:
             f"project {project.ls_id} has labels of fewer than two classes: there is no model to take away yet"
         )
     learned = learn(table.vectors, known, len(labels.classes), kind="linear", seed=services.options.seed)
-    report = report_json(learned.report, labels.classes)
     population = services.tasks.population(project.id)
-    report["audit"] = audit.judge(learned.probs, labels.rows, labels.audit, population=population)
     served = services.rankings.latest_head(project.id)
     rankings = services.rankings.history(project.id, limit=MANY)[::-1]
     counts = services.tasks.counts(project.id)
@@ -139,7 +139,8 @@ def package(services: Services, project: Project) -> Package:
         project=project,
         features=services.feature_sets.get(project.id, project.features_version),
         head=learned.head,
-        report=report,
+        report=named(learned.report, labels.classes),
+        audit=audit.judge(learned.probs, labels.rows, labels.audit, population=population),
         served=served.report if served else None,
         counts=_by_class(labels),
         tasks=counts.tasks,

@@ -6,10 +6,13 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
 
 from backend.core.errors import UserError
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+"""What a JSON text can hold. Tuples are written as lists; what is read has lists and dicts."""
 
 DEEPEST = 100  # levels of lists and objects; label configs, tasks and regions of Label Studio have about ten
 LONGEST_INT = 300  # digits; a float holds 308, and Python reads no more than 4,300
@@ -21,7 +24,7 @@ class BadJson(UserError, ValueError):
     """The text is no JSON that we take; says why. A `ValueError` too, as of `json.loads`."""
 
 
-def parse(text: str | bytes, what: str) -> Any:
+def parse(text: str | bytes, what: str) -> JSON:
     """The value of a JSON text; `what` names it in errors ("the body").
 
     Stricter than Python's reader: no NaN or Infinity (1e999 included), no key twice in an object, no half of a
@@ -30,7 +33,7 @@ def parse(text: str | bytes, what: str) -> Any:
     """
     try:
         given = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(given, **_HOOKS)
+        value: JSON = json.loads(given, **_HOOKS)
         if _HALF.search(given):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -62,8 +65,8 @@ def _too_deep(what: str) -> str:
     return f"{what} is nested too deeply; at most {DEEPEST} levels are taken"
 
 
-def _shallow(value: Any) -> bool:
-    level = [value]
+def _shallow(value: JSON) -> bool:
+    level: list[object] = [value]
     for _ in range(DEEPEST):
         level = [
             child
@@ -77,7 +80,7 @@ def _shallow(value: Any) -> bool:
     return False
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     made = dict(pairs)
     if len(made) < len(pairs):
         counts = Counter(key for key, _ in pairs)
@@ -86,7 +89,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _constant(name: str) -> Any:
+def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 

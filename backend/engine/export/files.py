@@ -66,7 +66,7 @@ def export_files(package: Package, folder: Path, *, backbone: str, pixels: int |
         "preprocessing": prepare,
         "backbone": network.about.tag,
         "features_version": package.features.version,
-        "metrics": dict(package.report),
+        "metrics": {**package.report.to_json(), "audit": package.audit.to_json()},
         "versions": versions,
     }
     save(folder, model, config)

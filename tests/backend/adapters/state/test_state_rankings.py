@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from backend.adapters.state import StateError, UnknownRanking
 from backend.adapters.state.tables import ranking_inputs
-from backend.core.domain import Guess, Inputs, Pick, Ranking, Strategy
+from backend.core.domain import Guess, Inputs, LearningReport, Pick, Ranking, Strategy
 
 PICKS = [Pick(5, 0.25, "far from all", Guess("cat", 0.9)), Pick(3, 0.5, "")]
 
@@ -87,7 +87,9 @@ def test_damaged_inputs_are_told_as_such(state, project):
 
 
 def test_all_heads_on_a_version_keep_their_record(state, project):
-    made = [state.rankings.add_head(project.id, 1 + n // 3, "x", ["cat"], {"n": n}, 3.0) for n in range(6)]
+    made = [
+        state.rankings.add_head(project.id, 1 + n // 3, "x", ["cat"], LearningReport(labels=n), 3.0) for n in range(6)
+    ]
     assert state.rankings.latest_head(project.id) == made[-1]
     assert state.rankings.heads(project.id, 1) == made[:3]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from backend.core.domain import Pick, RemoteTask
+from backend.core.domain import AuditReport, LearningReport, Pick, RemoteTask
 from backend.core.learning import audit
 from backend.core.project import tuning
 from backend.core.queue.predict import predict
@@ -87,7 +86,7 @@ def test_a_task_labeled_before_it_was_ranked_is_never_drawn(world: World) -> Non
 
 
 def test_poisoned_audit_labels_change_neither_head_nor_ranking(tmp_path: Path) -> None:
-    def play(folder: Path, *, poison: bool) -> tuple[list[int], dict[str, object]]:
+    def play(folder: Path, *, poison: bool) -> tuple[list[int], LearningReport]:
         folder.mkdir()
         world = World(folder)
         project = world.connect(100)
@@ -101,17 +100,17 @@ def test_poisoned_audit_labels_change_neither_head_nor_ranking(tmp_path: Path) -
         order = world.rank()
         head = world.services.rankings.latest_head(project.id)
         assert head is not None
-        return order, dict(head.report)
+        return order, head.report
 
     order, report = play(tmp_path / "true", poison=False)
     poisoned_order, poisoned_report = play(tmp_path / "poisoned", poison=True)
     assert order == poisoned_order
-    judged, poisoned_judged = report.pop("audit"), poisoned_report.pop("audit")
-    assert report == poisoned_report
-    assert isinstance(judged, dict) and isinstance(poisoned_judged, dict)
-    assert judged["accuracy"] == 1.0
-    assert judged["labels"] == poisoned_judged["labels"] > 0
-    assert poisoned_judged["accuracy"] == 0.0
+    judged, poisoned_judged = report.audit, poisoned_report.audit
+    assert judged is not None and poisoned_judged is not None
+    assert replace(report, audit=None) == replace(poisoned_report, audit=None)
+    assert judged.accuracy == 1.0
+    assert judged.labels == poisoned_judged.labels > 0
+    assert poisoned_judged.accuracy == 0.0
 
 
 def test_switched_off_the_waiting_audit_tasks_return_to_the_selector(world: World) -> None:
@@ -143,9 +142,7 @@ def test_after_the_first_label_the_draw_stands(world: World) -> None:
     assert world.services.tasks.audit(world.project.id) == drawn != set()
 
 
-def judged(
-    answers: list[int], labels: list[int], earlier: Mapping[str, object] | None, tasks: int = 0
-) -> dict[str, Any]:
+def judged(answers: list[int], labels: list[int], earlier: AuditReport | None, tasks: int = 0) -> AuditReport:
     """Four audit rows and two others, of a population of a hundred."""
     drawn = np.array([True] * 4 + [False] * 2)
     ids = np.arange(tasks, tasks + 6)
@@ -156,22 +153,22 @@ def judged(
 def test_each_head_that_answers_otherwise_spends_its_share_and_no_other_does() -> None:
     """(10-F5) The interval is for one model, and each round makes another."""
     none = judged([0, 1, 2, 0, 1, 2], [-1, -1, -1, -1, 1, 2], None)
-    assert (none["head"], none["accuracy"], none["low"], none["high"]) == (0, None, 0.0, 1.0)
+    assert (none.head, none.accuracy, none.low, none.high) == (0, None, 0.0, 1.0)
     first = judged([0, 1, 2, 0, 1, 2], [0, 1, -1, -1, 1, 2], none)
-    assert (first["head"], first["labels"], first["right"], first["population"]) == (1, 2, 2, 100)
-    assert (first["low"], first["high"]) == interval(2, 2, 100, share(0.05, 1))
+    assert (first.head, first.labels, first.right, first.population) == (1, 2, 2, 100)
+    assert (first.low, first.high) == interval(2, 2, 100, share(0.05, 1))
     looked = judged([0, 1, 2, 0, 1, 2], [0, 1, 2, 1, 1, 2], first)  # the same model, looked at again
-    assert (looked["head"], looked["labels"], looked["right"]) == (1, 4, 3)
+    assert (looked.head, looked.labels, looked.right) == (1, 4, 3)
     second = judged([0, 1, 2, 0, 1, 1], [0, 1, 2, 1, 1, 2], looked)  # differs where nothing is audited
-    assert (second["head"], second["right"]) == (2, 3)
-    assert (second["low"], second["high"]) == interval(3, 4, 100, share(0.05, 2))
-    assert judged([0, 1, 2, 0, 1, 1], [0, 1, 2, 1, 1, 2], second, tasks=50)["head"] == 3  # of other tasks
-    assert judged([0, 1, 2, 0, 1, 1], [-1, -1, -1, -1, 1, 2], second)["head"] == 2  # nothing judged, nothing spent
+    assert (second.head, second.right) == (2, 3)
+    assert (second.low, second.high) == interval(3, 4, 100, share(0.05, 2))
+    assert judged([0, 1, 2, 0, 1, 1], [0, 1, 2, 1, 1, 2], second, tasks=50).head == 3  # of other tasks
+    assert judged([0, 1, 2, 0, 1, 1], [-1, -1, -1, -1, 1, 2], second).head == 2  # nothing judged, nothing spent
 
 
 def test_heads_judged_by_the_interval_for_one_look_do_not_count() -> None:
-    old = {"labels": 20, "right": 15, "accuracy": 0.75, "low": 0.53, "high": 0.89}
-    assert judged([0] * 6, [0, 1, 2, 1, 1, 2], old)["head"] == 1
+    old = AuditReport(labels=20, right=15, accuracy=0.75, low=0.53, high=0.89)
+    assert judged([0] * 6, [0, 1, 2, 1, 1, 2], old).head == 1
 
 
 def test_the_audit_stands_for_what_had_no_label_when_it_was_drawn_and_what_came_later(world: World) -> None:
@@ -183,9 +180,10 @@ def test_the_audit_stands_for_what_had_no_label_when_it_was_drawn_and_what_came_
     order = world.rank()
     head = world.services.rankings.latest_head(project)
     assert head is not None and order
-    told = head.report["audit"]
-    assert (told["population"], told["head"]) == (90, 1)
-    assert told["labels"] == len(world.services.tasks.audit(project) & set(range(11, 61))) > 0
+    told = head.report.audit
+    assert told is not None
+    assert (told.population, told.head) == (90, 1)
+    assert told.labels == len(world.services.tasks.audit(project) & set(range(11, 61))) > 0
     fresh = [RemoteTask(1000 + n, f"/data/new{n}.png", (), world.clock.time) for n in range(20)]
     world.ls.put(LS_ID, fresh)
     sync.reconcile(world.services, project)

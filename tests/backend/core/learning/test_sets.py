@@ -73,7 +73,7 @@ def test_sets_are_learnt_and_their_classes_suggested_together(world: World) -> N
     served = labeled(world, SEVERAL)
     assert served
     head = world.services.rankings.latest_head(world.project.id)
-    assert head is not None and head.report["measure"] == "mean average precision" and head.report["labels"] <= 15
+    assert head is not None and head.report.measure == "mean average precision" and head.report.labels <= 15
     guesses = {item.task: item.guess.present for item in queue(world.services, world.project, 50) if item.guess}
     right = [set(present or ()) == truth(task) for task, present in guesses.items()]
     assert len(right) > 20 and sum(right) > 0.9 * len(right)

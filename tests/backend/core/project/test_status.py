@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from backend.core.domain import JobView
+from backend.core.domain import JobView, LearningReport
 from backend.core.project.status import queue, status
 from tests.backend.world import LS_ID, World
 
@@ -50,7 +50,7 @@ def test_the_queue_lists_what_label_studio_serves_next_in_that_order(world):
 
 
 def test_accuracy_is_the_latest_heads(world):
-    report = {"accuracy": 0.75, "low": 0.6, "high": 0.9}
+    report = LearningReport(accuracy=0.75, low=0.6, high=0.9)
     world.services.rankings.add_head(world.project.id, 1, "x", ("zero", "one"), report, 1.0)
     seen = status(world.services, world.project).accuracy
     assert (seen.value, seen.low, seen.high) == (0.75, 0.6, 0.9)

@@ -49,7 +49,7 @@ def test_labels_train_a_head_whose_guesses_are_right_and_reach_label_studio(worl
     assert set(guesses) - set(shown) <= world.services.tasks.audit(project.id)
     head = world.services.rankings.latest_head(project.id)
     assert head is not None
-    assert head.report["accuracy"] == 1.0
+    assert head.report.accuracy == 1.0
 
 
 def test_the_report_names_the_classes_that_are_confused(world: World) -> None:
@@ -61,10 +61,11 @@ def test_the_report_names_the_classes_that_are_confused(world: World) -> None:
     world.rank()
     head = world.services.rankings.latest_head(project.id)
     assert head is not None
-    assert head.report["confusion"]
-    assert {pair["label"] for pair in head.report["confusion"]} <= set(NAMES)
-    assert 0 < head.report["low"] < head.report["accuracy"] < head.report["high"] < 1
-    assert set(head.report["recall"]) == set(NAMES)
+    assert head.report.confusion
+    assert {pair.label for pair in head.report.confusion} <= set(NAMES)
+    assert head.report.accuracy
+    assert 0 < head.report.low < head.report.accuracy < head.report.high < 1
+    assert set(head.report.recall) == set(NAMES)
 
 
 def test_without_preannotation_the_forms_stay_empty(world: World) -> None:

@@ -60,8 +60,8 @@ def test_better_features_are_accepted_and_ranked_on(world: World) -> None:
     assert (before.features_version, after.features_version) == (1, 2)
     assert order == [pick.task_id for pick in after.picks]
     head = world.services.rankings.latest_head(project)
-    assert head is not None
-    assert head.report["accuracy"] > 0.95
+    assert head is not None and head.report.accuracy is not None
+    assert head.report.accuracy > 0.95
     assert world.trainer.dropped == [f"p{project}-v2"]
 
 
@@ -195,11 +195,13 @@ def test_each_round_records_its_evidence_and_the_advice_in_words(world: World) -
     assert advise.consider(world.services, project) == "wait"
     head = world.services.rankings.latest_head(project)
     assert head is not None
-    told = head.report["renewal"]
-    assert told["action"] == "wait"
-    assert "fine-tuning needs 200" in told["reason"]
-    assert told["labels"] == 150 - len(world.services.tasks.audit(project) & set(range(1, 151)))
-    assert told["logme"] < told["logme_ped"]
+    told = head.report.renewal
+    assert told is not None
+    assert told.action == "wait"
+    assert "fine-tuning needs 200" in told.reason
+    assert told.labels == 150 - len(world.services.tasks.audit(project) & set(range(1, 151)))
+    assert told.logme is not None and told.logme_ped is not None
+    assert told.logme < told.logme_ped
 
 
 def test_advice_starts_a_renewal_only_in_mode_auto(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

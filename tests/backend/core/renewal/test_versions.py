@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
+from backend.core.domain import AuditReport, LearningReport
 from backend.core.embedding.embed import embed, embed_version
 from backend.core.learning import curve
 from backend.core.project import wording
@@ -57,7 +59,7 @@ def test_a_fresh_project_says_in_words_what_is_missing(world, run):
 
 
 def test_a_head_that_could_not_be_judged_is_no_error(world):
-    report = {"accuracy": None, "low": 0.0, "high": 1.0, "ece": 0.0, "judged": 0, "kind": "linear", "labels": 2}
+    report = LearningReport("linear", ece=0.0, judged=0, labels=2)
     world.services.rankings.add_head(world.project.id, 1, "x", NAMES, report, 1.0)
     seen = status(world.services, world.project)
     assert seen.accuracy is None and seen.audit is None and seen.head.ece is None
@@ -67,15 +69,15 @@ def test_status_tells_audit_calibration_and_head(world, run, client):
     learn(world)
     head = world.services.rankings.latest_head(world.project.id)
     seen = client.get(f"/api/projects/{LS_ID}").json
-    judged = head.report["audit"]
+    judged = asdict(head.report.audit)
     told = {name: judged[name] for name in ("low", "high", "labels", "population")} | {"value": judged["accuracy"]}
     assert seen["audit"] == told and judged["labels"] > 5
-    assert seen["head"]["ece"] == head.report["ece"] and sum(seen["head"]["weights"].values()) == pytest.approx(1)
+    assert seen["head"]["ece"] == head.report.ece and sum(seen["head"]["weights"].values()) == pytest.approx(1)
     shown, page = run("status", LS_ID)[1], client.get("/").text
-    for text in (f"on {judged['labels']} labels drawn at random", "calibration error", head.report["kind"]):
+    for text in (f"on {judged['labels']} labels drawn at random", "calibration error", head.report.kind):
         assert text in shown and text in page
     assert "mode suggest; wait: " in shown and "mode suggest; wait: " in page
-    assert seen["advice"]["reason"] == head.report["renewal"]["reason"]
+    assert seen["advice"]["reason"] == head.report.renewal.reason
 
 
 def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
@@ -83,7 +85,7 @@ def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
     world.label(*range(41, 81))
     world.rank()
     world.services.feature_sets.begin_plain(world.project.id, "other", version=2, over=1, at=world.clock.now())
-    report = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "labels": 99, "judged": 99, "ece": 0.02}
+    report = LearningReport(accuracy=0.9, low=0.8, high=0.95, labels=99, judged=99, ece=0.02)
     world.services.rankings.add_head(world.project.id, 2, "x", NAMES, report, world.clock.now())
     rounds = json.loads(run("curve", LS_ID, "--json")[1])
     assert [item["features_version"] for item in rounds] == [1, 1, 2]
@@ -95,8 +97,8 @@ def test_the_curve_has_a_point_a_round_over_all_versions(world, run):
 
 def test_rounds_judged_before_there_was_the_interval_for_every_look_are_shown_as_what_they_are(world, run, client):
     """(10-F5) Their interval is for one look: it stays readable, is marked, and never passes for the other."""
-    old = {"labels": 20, "right": 15, "accuracy": 0.75, "low": 0.531, "high": 0.888}
-    report = {"accuracy": 0.7, "low": 0.6, "high": 0.79, "labels": 80, "judged": 80, "ece": 0.02, "audit": old}
+    old = AuditReport(labels=20, right=15, accuracy=0.75, low=0.531, high=0.888)
+    report = LearningReport(accuracy=0.7, low=0.6, high=0.79, labels=80, judged=80, ece=0.02, audit=old)
     world.services.rankings.add_head(world.project.id, 1, "x", NAMES, report, 1.0)
     for shown in (run("status", LS_ID)[1], client.get("/").text):
         assert "75.0% (53.1% to 88.8%) on 20 labels drawn at random, interval for one look" in " ".join(shown.split())

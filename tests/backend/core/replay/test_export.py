@@ -169,13 +169,14 @@ def test_labels_and_rankings_say_where_they_came_from(made):
 
 def test_the_card_tells_counts_figures_and_limits(made):
     world, _, folder = made
-    text, report = (folder / "README.md").read_text(), package(world.services, world.project).report
+    packed = package(world.services, world.project)
+    text, report = (folder / "README.md").read_text(), packed.report
     trained = sum(package(world.services, world.project).counts.values())
     for expected in (
         f"from {trained} labels",
-        f"| {report['accuracy']:.1%} | {report['low']:.1%} to {report['high']:.1%} |",
+        f"| {report.accuracy:.1%} | {report.low:.1%} to {report.high:.1%} |",
         "the live queue's head",
-        f"of the {report['audit']['population']} tasks that nobody had labeled",
+        f"of the {packed.audit.population} tasks that nobody had labeled",
         "Wilson's, for one look",
         "efficientnet-lite0 at 64 px",
         "## Limits",
@@ -184,7 +185,7 @@ def test_the_card_tells_counts_figures_and_limits(made):
         "differ by up to 0.015",
     ):
         assert expected in text, expected
-    assert report["kind"] == "linear"
+    assert report.kind == "linear"
 
 
 def test_predict_needs_the_folder_alone(made, tmp_path):
