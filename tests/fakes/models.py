@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backend.core.domain import Backbone, Embedded, Failed
-from backend.core.domain.training import TrainingOrder, TrainingState
+from backend.core.domain.training import Epoch, TrainingOrder, TrainingState
 
 
 class Killed(BaseException):
@@ -91,7 +91,7 @@ class FakeTrainer:
             happens()
         reached = min(self.done.get(order.run, 0) + self.per_slice, self.total)
         self.done[order.run] = reached
-        epochs = [{"loss": 1.0, "held_out_loss": 1.0, "accuracy": 0.5, "seconds": 3.0}] * reached
+        epochs = [Epoch(loss=1.0, held_out_loss=1.0, accuracy=0.5, seconds=3.0)] * reached
         return TrainingState(tuple(epochs), self.total, reached == self.total, f"{order.run}.safetensors")
 
     def drop(self, run: str) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from backend.adapters.state.engine import Database
+from backend.adapters.state.json_columns import feature_report
 from backend.adapters.state.switching import all_pending, begin_filling, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
 from backend.adapters.state.to_embed import MADE, drop_others, drop_version, live_version
 from backend.adapters.state.values import as_written, clean
-from backend.core.domain.training import FeatureSet, Method
+from backend.core.domain.training import FeatureReport, FeatureSet, Judgement, Method, Training
 from backend.core.errors import UnknownProject, UserError
 from backend.core.renewal.states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
 
@@ -92,7 +93,7 @@ class SqlFeatureSets:
         at: float,
         over: int | None = None,
         stored: Collection[int] = (),
-        report: Mapping[str, Any] | None = None,
+        report: Training | Judgement | None = None,
         reason: str | None = None,
         checkpoint: str | None = None,
         backbone: str | None = None,
@@ -110,7 +111,7 @@ class SqlFeatureSets:
             }
             values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
             if report is not None:
-                values["report"] = {**found.report, **report}
+                values["report"] = {**_stored_report(connection, project, version), **report.to_json()}
             _write_first(connection, project)
             if target == "live":
                 _retire(connection, project, at)
@@ -125,11 +126,11 @@ class SqlFeatureSets:
                 drop_version(connection, project, version)
             return moved
 
-    def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
-        """Set these entries of the report and leave its others, in one transaction: jobs of a version may overlap."""
+    def note_rate(self, project: int, version: int, embed_rate: float, *, at: float) -> FeatureSet:
+        """Set images/s of one worker; what else the report holds stays: jobs of a version may overlap."""
         with self._db.write(project) as connection:
             _write_first(connection, project)
-            report = {**_one(connection, project, version).report, **entries}
+            report = {**_stored_report(connection, project, version), "embed_rate": embed_rate}
             _set(connection, project, version, {"report": report, "updated_at": at})
             return _one(connection, project, version)
 
@@ -149,13 +150,19 @@ def _one(connection: Connection, project: int, version: int) -> FeatureSet:
     raise UserError(f"the project has no feature version {version}; it has: {known}")
 
 
+def _stored_report(connection: Connection, project: int, version: int) -> dict[str, object]:
+    """All that stands in the report, what another version of ours wrote too. {} for version 1 without a row."""
+    mine = (feature_sets.c.project == project, feature_sets.c.version == version)
+    return dict(connection.execute(select(feature_sets.c.report).where(*mine)).scalar_one_or_none() or {})
+
+
 def _first(connection: Connection, project: int) -> FeatureSet:
     """What version 1 is while nothing was said of it: live, made by the project's backbone."""
     query = select(projects.c.backbone, projects.c.strategy_changed_at).where(projects.c.id == project)
     row = connection.execute(query).first()
     if row is None:
         raise UnknownProject(project)
-    return FeatureSet(project, 1, "live", row[0], "", None, None, 0, "", (), {}, "", row[1], row[1])
+    return FeatureSet(project, 1, "live", row[0], "", None, None, 0, "", (), FeatureReport(), "", row[1], row[1])
 
 
 def _write_first(connection: Connection, project: int) -> None:
@@ -208,4 +215,5 @@ def _empty() -> dict[str, Any]:
 @as_written
 def _feature_set(row: Row[Any]) -> FeatureSet:
     fields = dict(row._mapping)
-    return FeatureSet(**{**fields, "held_out": tuple(fields["held_out"])})
+    parts = {"held_out": tuple(fields["held_out"]), "report": feature_report(fields["report"])}
+    return FeatureSet(**{**fields, **parts})

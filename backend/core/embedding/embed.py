@@ -98,10 +98,10 @@ def _note_rate(services: Services, made: FeatureSet, images: int, seconds: float
     if images == 0 or seconds <= 0:
         return
     rate = images / seconds
-    before = services.feature_sets.get(made.project, made.version).report.get("embed_rate")
+    before = services.feature_sets.get(made.project, made.version).report.embed_rate
     weight = images / (images + services.options.shard_size)
     mean = rate if before is None else (1 - weight) * before + weight * rate
-    services.feature_sets.note(made.project, made.version, at=services.clock.now(), embed_rate=mean)
+    services.feature_sets.note_rate(made.project, made.version, mean, at=services.clock.now())
 
 
 def _same_backbone(services: Services, project: Project, backbone: Backbone) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureBatch, FeatureTable, Guess, Guesses
-from backend.core.domain.training import FeatureSet, Method
+from backend.core.domain.training import FeatureSet, Judgement, Method, Training
 from backend.core.renewal.states import MoveName
 
 
@@ -87,7 +87,7 @@ class FeatureSets(Protocol):
         at: float,
         over: int | None = None,
         stored: Collection[int] = (),
-        report: Mapping[str, Any] | None = None,
+        report: Training | Judgement | None = None,
         reason: str | None = None,
         checkpoint: str | None = None,
         backbone: str | None = None,
@@ -95,13 +95,13 @@ class FeatureSets(Protocol):
         """Change the version's state by a move of `renewal_states.MOVES`, in one transaction, with what is given.
 
         None, and nothing has changed, if the version is in none of the move's first states now, or another version than
-        `over` (None: whichever) is live. `report` has entries that are set, the others stay. On a move to "live" the
+        `over` (None: whichever) is live. `report` is set, what else the report holds stays. On a move to "live" the
         one before is retired, the project follows, and so do its tasks: those embedded but not among `stored`, the ids
         that have features in the version, become pending; what workers embed for the one before does not count.
         Raises `UserError` for an unknown version.
         """
         ...
 
-    def note(self, project: int, version: int, *, at: float, **entries: Any) -> FeatureSet:
-        """Set these entries of the report and leave its others, in one transaction: jobs of a version may overlap."""
+    def note_rate(self, project: int, version: int, embed_rate: float, *, at: float) -> FeatureSet:
+        """Set images/s of one worker; what else the report holds stays: jobs of a version may overlap."""
         ...

@@ -63,7 +63,7 @@ def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> d
     """Seconds that a renewal would take here, from what was measured here; None until something was."""
     rate = embed_rate(sets)
     done = [item for item in sets if item.state not in ("training", "cancelled", "failed")]  # others stopped midway
-    trained = [item.report["train_seconds"] for item in done if item.report.get("train_seconds")]
+    trained = [item.report.train_seconds for item in done if item.report.train_seconds]
     embedded = services.tasks.counts(project.id).embedded
     return {
         "embed_seconds": embedded / rate if rate else None,
@@ -73,8 +73,8 @@ def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> d
 
 def embed_rate(sets: Sequence[FeatureSet]) -> float | None:
     """Images/s of one worker at the newest features that were measured; None until some were."""
-    rates = [item.report["embed_rate"] for item in sets if item.report.get("embed_rate")]
-    return float(rates[-1]) if rates else None
+    rates = [item.report.embed_rate for item in sets if item.report.embed_rate]
+    return rates[-1] if rates else None
 
 
 def _evidence_of(services: Services, project: Project, but: Head) -> list[Evidence]:

@@ -6,7 +6,7 @@ import numpy as np
 import structlog
 
 from backend.core.domain import FeatureTable
-from backend.core.domain.training import FeatureSet
+from backend.core.domain.training import FeatureSet, Judgement
 from backend.core.learning.labels import read_labels
 from backend.core.renewal import renew
 from backend.core.renewal.acceptance import compare_features
@@ -27,13 +27,7 @@ def judge(services: Services, project_id: int, version: int) -> Comparison | Non
         return None
     live = services.projects.get(project_id).features_version
     found = compare_versions(services, current, live)
-    report = {
-        "accuracy_old": found.accuracy_old,
-        "accuracy_new": found.accuracy_new,
-        "gain": found.gain,
-        "p": found.p,
-        "judged": found.labels,
-    }
+    report = Judgement(found.accuracy_old, found.accuracy_new, found.gain, found.p, judged=found.labels)
     moved = services.feature_sets.move(
         project_id,
         version,

@@ -5,19 +5,16 @@ They are never counted as labels; this is only a judgement of the expansion.
 
 from __future__ import annotations
 
-from typing import Any
-
-from backend.core.domain.training import FeatureSet, TrainingOrder
+from backend.core.domain.training import FeatureSet, PseudoLabel, TrainingOrder
 from backend.core.services import Services
 
 MOST = 20_000
 
 
-def record(order: TrainingOrder) -> dict[str, Any]:
-    """Report entries: how many pseudo-labels are trained on, and each as [task, class, weight]."""
+def record(order: TrainingOrder) -> tuple[PseudoLabel, ...]:
+    """The pseudo-labels that are trained on."""
     guessed = [example for example in order.train if example.weight < 1]
-    rows = [[example.task_id, order.classes[example.label], example.weight] for example in guessed]
-    return {"pseudo": len(guessed), "pseudo_labels": rows}
+    return tuple(PseudoLabel(item.task_id, order.classes[item.label], item.weight) for item in guessed)
 
 
 def agreement(services: Services, made: FeatureSet) -> dict[str, int] | None:
@@ -25,8 +22,9 @@ def agreement(services: Services, made: FeatureSet) -> dict[str, int] | None:
 
     Their tasks had no label when training began, so each label that they have came later.
     """
-    if not made.report.get("pseudo"):
+    guessed = made.report.training.pseudo_labels if made.report.training else ()
+    if not guessed:
         return None
     labels, _ = services.tasks.labels(made.project)
-    later = [labels[task] == name for task, name, _ in made.report["pseudo_labels"] if task in labels]
-    return {"pseudo": int(made.report["pseudo"]), "labeled": len(later), "agree": sum(later)}
+    later = [labels[item.task] == item.choice for item in guessed if item.task in labels]
+    return {"pseudo": len(guessed), "labeled": len(later), "agree": sum(later)}

@@ -10,7 +10,7 @@ import structlog
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureTable, Project
-from backend.core.domain.training import Example, FeatureSet, TrainingOrder, TrainingState
+from backend.core.domain.training import Example, FeatureSet, Training, TrainingOrder, TrainingState
 from backend.core.errors import TrainingFailed
 from backend.core.learning.labels import Labels, read_labels
 from backend.core.renewal import pseudo, renew
@@ -49,12 +49,8 @@ def train(services: Services, project_id: int, version: int) -> TrainingState | 
         trainer.drop(order.run)
         return None
     services.jobs.progress(len(state.epochs), state.total)
-    report = {
-        "epochs": [dict(epoch) for epoch in state.epochs],
-        "planned": state.total,
-        "train_seconds": sum(epoch["seconds"] for epoch in state.epochs),
-        **pseudo.record(order),
-    }
+    seconds = sum(epoch.seconds for epoch in state.epochs)
+    report = Training(state.epochs, state.total, seconds, pseudo.record(order))
     moved = services.feature_sets.move(
         project_id,
         version,
@@ -89,8 +85,8 @@ def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
     images = _images(services, project, table.task_ids[kept >= 0].tolist())
     train_rows: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(kept >= 0), held_out).astype(np.int64)
     examples = _examples(table, train_rows, kept, images)
-    if "pseudo_labels" in current.report:  # a later slice: new tasks must not change what is trained on
-        examples += _recorded(services, project, current, labels.classes)
+    if current.report.training:  # a later slice: new tasks must not change what is trained on
+        examples += _recorded(services, project, current.report.training, labels.classes)
     elif project.calibrate:
         examples += _expansion(services, project, table, kept, train_rows, len(labels.classes))
     return TrainingOrder(
@@ -155,8 +151,8 @@ def _expansion(
     return [Example(task, images[task], label, weight) for task, label, weight in guesses if task in images]
 
 
-def _recorded(services: Services, project: Project, current: FeatureSet, classes: Sequence[str]) -> list[Example]:
+def _recorded(services: Services, project: Project, begun: Training, classes: Sequence[str]) -> list[Example]:
     """The expansion that the first slice trained on."""
-    rows = current.report["pseudo_labels"]
+    rows = begun.pseudo_labels
     images = _images(services, project, [task for task, _, _ in rows])
     return [Example(task, images[task], classes.index(name), weight) for task, name, weight in rows if task in images]

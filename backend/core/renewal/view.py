@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from backend.core.domain import Project
 from backend.core.domain.training import FeatureSet
 from backend.core.renewal import advise, pseudo
 from backend.core.renewal.states import UNDER_WAY
 from backend.core.services import Services
+from backend.core.text.json_text import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Features:
     embed_rate: float | None
     versions: tuple[Version, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
 
@@ -126,11 +126,11 @@ def under_way(services: Services, sets: Sequence[FeatureSet]) -> UnderWay | None
     item = next((item for item in sets if item.state in UNDER_WAY), None)
     if item is None:
         return None
-    epochs: list[Mapping[str, float]] = item.report.get("epochs", [])
-    last: Mapping[str, float] = epochs[-1] if epochs else {}
-    done, total, eta = len(epochs), int(item.report.get("planned", 0)), None
+    epochs = item.report.training.epochs if item.report.training else ()
+    last = epochs[-1] if epochs else None
+    done, total, eta = len(epochs), item.report.training.planned if item.report.training else 0, None
     if item.state == "training" and epochs:
-        eta = sum(epoch["seconds"] for epoch in epochs) / done * (total - done)
+        eta = sum(epoch.seconds for epoch in epochs) / done * (total - done)
     elif item.state != "training":
         counts = services.tasks.counts(item.project)
         total = counts.embedded + counts.pending
@@ -143,15 +143,15 @@ def under_way(services: Services, sets: Sequence[FeatureSet]) -> UnderWay | None
         method=item.method,
         done=done,
         total=total,
-        loss=last.get("loss"),
-        held_out_loss=last.get("held_out_loss"),
-        accuracy=last.get("accuracy"),
+        loss=last.loss if last else None,
+        held_out_loss=last.held_out_loss if last else None,
+        accuracy=last.accuracy if last else None,
         eta=eta,
     )
 
 
 def _version(services: Services, item: FeatureSet) -> Version:
-    report = item.report
+    report, judged = item.report, item.report.judgement
     return Version(
         version=item.version,
         state=item.state,
@@ -159,11 +159,11 @@ def _version(services: Services, item: FeatureSet) -> Version:
         method=item.method,
         base=item.base,
         labels=item.labels,
-        accuracy_old=report.get("accuracy_old"),
-        accuracy_new=report.get("accuracy_new"),
-        p=report.get("p"),
-        train_seconds=report.get("train_seconds"),
-        embed_rate=report.get("embed_rate"),
+        accuracy_old=judged.accuracy_old if judged else None,
+        accuracy_new=judged.accuracy_new if judged else None,
+        p=judged.p if judged else None,
+        train_seconds=report.train_seconds,
+        embed_rate=report.embed_rate,
         pseudo=pseudo.agreement(services, item),
         reason=item.reason,
         created_at=item.created_at,

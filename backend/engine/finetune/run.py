@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from backend.core.domain.training import TrainingOrder
+from backend.core.domain.training import Epoch, TrainingOrder
 from backend.core.errors import TrainingFailed
+from backend.core.text.json_text import JSON
 from backend.engine.backbone import Network
 from backend.engine.backbone_fast import choose_precision
 from backend.engine.finetune.images import Augment, Normalise, Pictures
@@ -53,7 +54,7 @@ class Run:
         self.side = network.about.pixels
         self.done = 0
         self.part = recipe.batch  # examples that fit into memory at once
-        self.records: list[dict[str, float]] = []
+        self.records: list[Epoch] = []
         with _seeded(order, "init"):
             model = Classifier(network, len(order.classes))
         self.model = model.to(device).to(memory_format=torch.channels_last)
@@ -72,7 +73,7 @@ class Run:
     def best(self) -> int | None:
         """Which record is the best one by held-out loss; LP's is not among them, as it leaves the features alone."""
         first = self.total - self.recipe.epochs
-        losses = [record["held_out_loss"] for record in self.records[first:]]
+        losses = [record.held_out_loss for record in self.records[first:]]
         return first + int(np.argmin(losses)) if losses else None
 
     @property
@@ -95,9 +96,7 @@ class Run:
         if not np.isfinite([loss, held_out_loss]).all():
             raise TrainingFailed(f"the loss is no longer finite after {self.done} epochs; the features are kept as is")
         seconds = time.perf_counter() - start
-        self.records.append(
-            {"loss": loss, "held_out_loss": held_out_loss, "accuracy": accuracy, "seconds": round(seconds, 3)}
-        )
+        self.records.append(Epoch(loss, held_out_loss, accuracy, round(seconds, 3)))
         self.done += 1
         return True
 
@@ -196,15 +195,15 @@ class Run:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def autocast(self) -> Any:
+    def autocast(self) -> torch.autocast:
         """The precision of the forward pass."""
         enabled = self.precision == torch.bfloat16
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
-def position(run: Run) -> Mapping[str, Any]:
+def position(run: Run) -> dict[str, JSON]:
     """Where the run stands, as JSON; the schedule is a function of `done`."""
-    return {"done": run.done, "records": run.records, "part": run.part}
+    return {"done": run.done, "records": [asdict(record) for record in run.records], "part": run.part}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ takes the place of SGD: its rates carry over between convolutional networks and 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 
-from backend.core.domain.training import Example, TrainingOrder, TrainingState
+from backend.core.domain.training import Epoch, Example, TrainingOrder, TrainingState
 from backend.core.errors import BadSetting, TrainingFailed
 from backend.engine.backbone import DEFAULT, Network, architecture_of, open_backbone
 from backend.engine.backbone_fast import choose_device, keep_memory
@@ -157,7 +158,7 @@ class TimmTrainer:
             "head": head,
             "method": order.method,
             "epoch": run.done,
-            "record": run.records[-1],
+            "record": dataclasses.asdict(run.records[-1]),
             "pretrained": network.about.tag,
         }
         if run.best == len(run.records) - 1:
@@ -174,7 +175,7 @@ class TimmTrainer:
         state = self._checkpoints.read(_key(run.order, LAST))
         fill(run.model, head_name(network), _below(state, "model/"))
         fill_moments(run.model, run.optimizer, _below(state, "optimizer/"))
-        run.done, run.records, run.part = about["done"], list(about["records"]), about["part"]
+        run.done, run.records, run.part = about["done"], [Epoch(**record) for record in about["records"]], about["part"]
         log.info("run %s goes on after %d epochs", run.order.run, run.done)
 
 

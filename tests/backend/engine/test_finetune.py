@@ -196,7 +196,7 @@ def test_ft_trains_all_weights_at_once_and_a_weightless_example_teaches_nothing(
     order = order_of(images, 40, classes=3, method="ft", epochs=1)
     silent = tuple(dataclasses.replace(example, weight=0.0) for example in order.train)
     state = trainer_at(tmp_path).slice(dataclasses.replace(order, train=silent), seconds=1, cancelled=never)
-    assert state.total == len(state.epochs) == 1 and state.epochs[0]["loss"] == 0
+    assert state.total == len(state.epochs) == 1 and state.epochs[0].loss == 0
     head = safetensors.torch.load_file(tmp_path / BEST)["classifier.weight"]
     assert not head.any()
     trainer_at(tmp_path).slice(order, seconds=1, cancelled=never)

@@ -58,8 +58,8 @@ def test_lp_ft_of_200_digits_raises_held_out_accuracy_and_its_features_are_accep
     while not state.finished:  # a fresh worker for each epoch would take long; two in all show that it goes on
         state = trainer_at(tmp_path, SIDE).slice(order, seconds=1e9, cancelled=never)
     frozen, *tuned = state.epochs
-    best = min(tuned, key=lambda epoch: epoch["held_out_loss"])
-    assert best["accuracy"] > frozen["accuracy"]
+    best = min(tuned, key=lambda epoch: epoch.held_out_loss)
+    assert best.accuracy > frozen.accuracy
     found = judge(Checkpoints(str(tmp_path)).resolve(state.checkpoint).backbone, order, images)
     assert found.better, found.reason
 

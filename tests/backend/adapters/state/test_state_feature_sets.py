@@ -8,25 +8,35 @@ import pytest
 
 from backend.adapters.state import State
 from backend.core.domain import Project
+from backend.core.domain.training import Epoch, FeatureReport, Training
 from backend.core.errors import UserError
 
 
-def test_noted_entries_leave_the_others_and_the_state_alone(state: State, project: Project) -> None:
+def test_a_noted_rate_leaves_the_rest_and_the_state_alone(state: State, project: Project) -> None:
     sets = state.feature_sets
-    sets.note(project.id, 1, at=5.0, embed_rate=2.0)
-    noted = sets.note(project.id, 1, at=6.0, left=3)
-    assert noted == sets.get(project.id, 1)
-    assert (noted.report, noted.state, noted.updated_at) == ({"embed_rate": 2.0, "left": 3}, "live", 6.0)
-    assert sets.note(project.id, 1, at=7.0, left=2).report == {"embed_rate": 2.0, "left": 2}
+    begun = sets.begin(project.id, version=2, method="ft", base=1, labels=9, labels_digest="x", held_out=[1], at=4.0)
+    training = Training((Epoch(1.0, 1.0, 0.5, 3.0),), planned=4, train_seconds=3.0)
+    sets.move(project.id, begun.version, "slice", at=5.0, report=training)
+    noted = sets.note_rate(project.id, 2, 2.5, at=6.0)
+    assert noted == sets.get(project.id, 2)
+    assert (noted.report, noted.state, noted.updated_at) == (FeatureReport(training, None, 2.5), "training", 6.0)
     with pytest.raises(UserError, match="no feature version 4"):
-        sets.note(project.id, 4, at=8.0, left=1)
+        sets.note_rate(project.id, 4, 1.0, at=8.0)
 
 
-def test_of_many_jobs_that_note_at_once_each_is_kept(state: State, project: Project) -> None:
-    def note(number: int) -> None:
-        state.feature_sets.note(project.id, 1, at=5.0, **{f"job{number}": number})
+def test_of_many_jobs_that_write_a_report_at_once_each_is_kept(state: State, project: Project) -> None:
+    sets = state.feature_sets
+    sets.begin(project.id, version=2, method="ft", base=1, labels=9, labels_digest="x", held_out=[1], at=4.0)
+    training = Training((), planned=4, train_seconds=0.0)
 
-    state.feature_sets.note(project.id, 1, at=5.0)
+    def slice_of_training(number: int) -> None:
+        sets.move(project.id, 2, "slice", at=5.0, report=training)
+
+    def rate(number: int) -> None:
+        sets.note_rate(project.id, 2, float(number), at=5.0)
+
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(note, range(12)))
-    assert state.feature_sets.get(project.id, 1).report == {f"job{number}": number for number in range(12)}
+        list(pool.map(lambda number: (slice_of_training, rate)[number % 2](number), range(12)))
+    found = sets.get(project.id, 2).report
+    assert found.training == training and found.embed_rate in range(12)
+

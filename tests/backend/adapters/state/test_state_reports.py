@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from backend.adapters.state import State, StateError
-from backend.adapters.state.tables import heads
+from backend.adapters.state.tables import feature_sets, heads
 from backend.core.domain import AuditReport, Considered, LearningReport, Mistake, Project
+from backend.core.domain.training import Epoch, FeatureReport, Judgement, PseudoLabel, Training
 
 STORED = json.loads(Path(__file__).with_name("reports_of_0_1.json").read_text())  # written by version 0.1.0
 ADVICE = Considered("renew", "it is time", "auto", 200, 4, 1.0, -0.5, -0.4, 0.9)
@@ -73,3 +74,52 @@ def test_a_report_that_is_none_of_ours_is_named_with_its_row(state: State, proje
         connection.execute(update(heads).values(report=report))
     with pytest.raises(StateError, match=f"row of head {made} is not as LabelQueue wrote it"):
         state.rankings.latest_head(project.id)
+
+
+def store_report(state: State, project: Project, report: object) -> None:
+    """As the report of version 1."""
+    state.feature_sets.note_rate(project.id, 1, 1.0, at=1.0)
+    with state.engine.begin() as connection:
+        connection.execute(update(feature_sets).values(report=report))
+
+
+def stored_report(state: State) -> object:
+    with state.engine.begin() as connection:
+        return connection.execute(select(feature_sets.c.report).where(feature_sets.c.version == 1)).scalar_one()
+
+
+def test_the_reports_of_an_older_versions_features_are_read(state: State, project: Project) -> None:
+    plain, whole, cancelled = STORED["feature_sets"]
+    store_report(state, project, plain)
+    assert state.feature_sets.get(project.id, 1).report == FeatureReport(embed_rate=41.5)
+    store_report(state, project, whole)
+    found = state.feature_sets.get(project.id, 1).report
+    assert found.training == Training(
+        epochs=(Epoch(1.0, 1.0, 0.5, 3.0),) * 4,
+        planned=4,
+        train_seconds=12.0,
+        pseudo_labels=tuple(PseudoLabel(*item) for item in whole["pseudo_labels"]),
+    )
+    assert found.judgement == Judgement(whole["accuracy_old"], 1.0, whole["gain"], whole["p"], judged=26)
+    store_report(state, project, cancelled)
+    found = state.feature_sets.get(project.id, 1).report
+    assert found.train_seconds == 6.0 and found.judgement is None
+
+
+def test_the_parts_of_a_version_are_stored_side_by_side_as_ever(state: State, project: Project) -> None:
+    """An older version of ours can read them, and what a newer one wrote stays."""
+    whole = STORED["feature_sets"][1]
+    store_report(state, project, whole)
+    known = state.feature_sets.get(project.id, 1).report
+    assert known.training and known.judgement
+    written = json.loads(json.dumps({**known.training.to_json(), **known.judgement.to_json()}))
+    assert written == {key: value for key, value in whole.items() if key not in ("left", "pool", "unread")}
+    store_report(state, project, {"embed_rate": 2.0, "drift": [1]})
+    state.feature_sets.note_rate(project.id, 1, 3.0, at=2.0)
+    assert stored_report(state) == {"embed_rate": 3.0, "drift": [1]}
+
+
+def test_a_versions_report_that_is_none_of_ours_is_named_with_its_row(state: State, project: Project) -> None:
+    store_report(state, project, {"epochs": "four"})
+    with pytest.raises(StateError, match="row of feature set 1 is not as LabelQueue wrote it"):
+        state.feature_sets.get(project.id, 1)

@@ -245,7 +245,8 @@ def test_the_expansion_trains_with_weights_below_one_and_never_on_blocked_rows(w
     assert world.trainer.orders[1] == order
     labeled = set(range(1, 151))
     assert not {e.task_id for e in pseudo} & (labeled | world.services.tasks.audit(project))
-    assert world.services.feature_sets.get(project, 2).report["pseudo"] == len(pseudo)
+    training = world.services.feature_sets.get(project, 2).report.training
+    assert training is not None and len(training.pseudo_labels) == len(pseudo)
     assert world.services.tasks.counts(project).labeled == 150
 
 

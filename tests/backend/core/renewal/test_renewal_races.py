@@ -78,7 +78,7 @@ def test_a_training_that_ends_after_a_cancel_leaves_nothing(world: World, finish
     train.train(world.services, world.project.id, 2)
     found = world.services.feature_sets.get(world.project.id, 2)
     assert (found.state, found.reason, found.checkpoint) == ("cancelled", "cancelled by a person", "")
-    assert "epochs" not in found.report
+    assert found.report.training is None
     assert world.trainer.dropped == [f"p{world.project.id}-v2"]
     assert not {"train", "embed_version", "judge"} & set(world.asked())
 

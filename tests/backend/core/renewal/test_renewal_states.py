@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any, get_args
 
@@ -11,10 +12,11 @@ import pytest
 
 from backend.adapters.state import State
 from backend.core.domain import Claim, Project
-from backend.core.domain.training import FeatureSet, FeatureSetState
+from backend.core.domain.training import FeatureSet, FeatureSetState, Judgement
 from backend.core.errors import UserError
 from backend.core.renewal.states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
 
+JUDGED = Judgement(accuracy_old=0.5, accuracy_new=0.75, gain=0.25, p=0.01, judged=40)
 WAYS: dict[FeatureSetState, tuple[MoveName, ...]] = {
     "training": (),
     "embedding": ("trained",),
@@ -82,7 +84,7 @@ def test_every_move_from_every_state_is_made_or_changes_nothing(
         before = brought(state, ours.id, wanted)
         version = before.version
         everything = (state.feature_sets.list(ours.id), state.projects.get(ours.id), state.tasks.list(ours.id))
-        told: dict[str, Any] = {"report": {"gain": 1}, "reason": "why", "checkpoint": "c", "backbone": "b"}
+        told: dict[str, Any] = {"report": JUDGED, "reason": "why", "checkpoint": "c", "backbone": "b"}
         moved = state.feature_sets.move(ours.id, version, name, at=9.0, stored=[1], **told)
         expected = after(wanted, name)
         if expected is None:
@@ -95,7 +97,7 @@ def test_every_move_from_every_state_is_made_or_changes_nothing(
         else:
             assert moved == state.feature_sets.get(ours.id, version)
             assert (moved.state, moved.updated_at, moved.reason, moved.checkpoint) == (expected, 9.0, "why", "c")
-            assert moved.report == {**before.report, "gain": 1}
+            assert moved.report == replace(before.report, judgement=JUDGED)
             if expected == "live":
                 assert {task.id: task.state for task in state.tasks.list(ours.id)} == {
                     1: "embedded",

@@ -217,7 +217,8 @@ def test_guessed_labels_are_compared_with_later_ones_and_count_for_nothing(world
     world.set(calibrate=True)
     renew.start(world.services, project)
     train.train(world.services, project, 2)
-    guessed = {task: name for task, name, _ in world.services.feature_sets.get(project, 2).report["pseudo_labels"]}
+    training = world.services.feature_sets.get(project, 2).report.training
+    guessed = {item.task: item.choice for item in training.pseudo_labels}
     assert guessed and not set(guessed) & set(range(1, 61))
     assert "none of which has a label of a person yet" in run("features", LS_ID)[1]
     first, second = sorted(guessed)[:2]
