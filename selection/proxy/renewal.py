@@ -44,7 +44,8 @@ class Limits:
         this factor of labels, whatever the batches are. LogME creeps up with n on any features: on 5,000 CIFAR-10
         images with EfficientNet-Lite0 features by 0.02 a step at 500 labels, by 0.01 at 1,000 and above.
     error : share of mistakes below which the features are good enough.
-    growth : labels must have grown by this factor since the last attempt; most : renewals of a project.
+    growth : labels must have grown by this factor since the last attempt, and by `back_off` times that if it was
+        rejected; most : renewals of a project.
     """
 
     least_labels: int = 200
@@ -55,6 +56,7 @@ class Limits:
     step: float = 1.25
     error: float = 0.03
     growth: float = 2.0
+    back_off: float = 2.0
     most: int = 2
 
 
@@ -90,12 +92,17 @@ def measure(
 
 
 def advise(
-    rounds: Sequence[Evidence], *, renewals: int = 0, labels_then: int = 0, limits: Limits | None = None
+    rounds: Sequence[Evidence],
+    *,
+    renewals: int = 0,
+    labels_then: int = 0,
+    rejected: bool = False,
+    limits: Limits | None = None,
 ) -> Advice:
     """Whether to fine-tune now.
 
     rounds : evidence of the current features, oldest first; renewals : accepted ones so far; labels_then : labels at
-    the last attempt, 0 if there was none (a rejected attempt counts: the caller doubles it to back off).
+    the last attempt, 0 if there was none; rejected : whether its features were not better.
 
     Renew when there are labels enough, LogME has not risen above its best by more than `gain` for `rounds` rounds
     (steps of 25% more labels), the head still errs on more than `error` of held-out labels, and pushing the classes
@@ -105,7 +112,7 @@ def advise(
     if not rounds:
         return Advice("wait", "no learning round has measured these features yet")
     now = rounds[-1]
-    blocked = _too_early(now, renewals, labels_then, rule)
+    blocked = _too_early(now, renewals, labels_then * (rule.back_off if rejected else 1.0), rule)
     if blocked:
         return Advice("wait", blocked)
     known = _steps(rounds, rule)
@@ -140,7 +147,7 @@ def _steps(rounds: Sequence[Evidence], rule: Limits) -> list[float]:
     return [item.logme for item in reversed(kept) if item.logme is not None]
 
 
-def _too_early(now: Evidence, renewals: int, labels_then: int, rule: Limits) -> str:
+def _too_early(now: Evidence, renewals: int, labels_then: float, rule: Limits) -> str:
     least = max(rule.least_labels, rule.least_per_class * now.classes)
     if renewals >= rule.most:
         return f"renewed {renewals} times already; the rule stops at {rule.most}"

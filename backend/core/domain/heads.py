@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from backend.core.text.json_text import JSON
+from backend.core.domain.json_values import JSON
 
 
 ACCURACY = "accuracy"

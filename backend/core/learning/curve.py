@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from backend.core.domain import AuditReport, Head, LearningReport, Project
+from backend.core.domain.json_values import JSON
 from backend.core.services import Services
-from backend.core.text.json_text import JSON
 
 
 @dataclass(frozen=True, slots=True)

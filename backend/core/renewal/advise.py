@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from backend.core.domain import Considered, Head, Project
 from backend.core.domain.training import FeatureSet
 from backend.core.learning.labels import read_labels
 from backend.core.renewal import renew
+from backend.core.renewal.rules import mode_of
+from backend.core.renewal.states import ACCEPTED, BROKEN_OFF, ongoing
 from backend.core.services import Services
 from selection.proxy.renewal import Evidence, advise, measure
 
@@ -30,45 +33,48 @@ def consider(services: Services, project_id: int) -> str:
     evidence = measure(table.vectors, labels.trainable, head.report.accuracy, scaling=scaling)
     sets = services.feature_sets.list(project_id)
     attempts = [item for item in sets if item.method is not None and item.state != "cancelled"]
-    then = attempts[-1].labels if attempts else 0
     advice = advise(
         [*_evidence_of(services, project, head), evidence],
-        renewals=sum(item.state in ("live", "retired") for item in attempts),
-        labels_then=2 * then if attempts and attempts[-1].state == "rejected" else then,
+        renewals=sum(item.state in ACCEPTED for item in attempts),
+        labels_then=attempts[-1].labels if attempts else 0,
+        rejected=bool(attempts) and attempts[-1].state == "rejected",
     )
+    mode = mode_of(project.renewal, gpu=services.gpu())
+    cost = costs(services, project, sets)
     told = Considered(
         action=advice.action,
         reason=advice.reason,
-        mode=mode(services, project),
+        mode=mode,
         labels=evidence.labels,
         classes=evidence.classes,
         paired=evidence.paired,
         logme=evidence.logme,
         logme_ped=evidence.logme_ped,
         accuracy=evidence.accuracy,
-        **costs(services, project, sets),
+        embed_seconds=cost.embed_seconds,
+        train_seconds=cost.train_seconds,
     )
     services.rankings.note_renewal(head.id, told)
-    if advice.action == "renew" and mode(services, project) == "auto" and renew.ongoing(sets) is None:
+    if advice.action == "renew" and mode == "auto" and ongoing(sets) is None:
         renew.start(services, project_id)
     return advice.action
 
 
-def mode(services: Services, project: Project) -> str:
-    """ "off", "suggest" or "auto": the project's choice, else auto where there is a GPU."""
-    return project.renewal or ("auto" if services.gpu() else "suggest")
-
-
-def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> dict[str, float | None]:
+@dataclass(frozen=True, slots=True)
+class Costs:
     """Seconds that a renewal would take here, from what was measured here; None until something was."""
+
+    embed_seconds: float | None
+    train_seconds: float | None
+
+
+def costs(services: Services, project: Project, sets: Sequence[FeatureSet]) -> Costs:
+    """From the newest features that were measured, and from the last fine-tuning that was not broken off."""
     rate = embed_rate(sets)
-    done = [item for item in sets if item.state not in ("training", "cancelled", "failed")]  # others stopped midway
+    done = [item for item in sets if item.state not in ("training", *BROKEN_OFF)]
     trained = [item.report.train_seconds for item in done if item.report.train_seconds]
     embedded = services.tasks.counts(project.id).embedded
-    return {
-        "embed_seconds": embedded / rate if rate else None,
-        "train_seconds": trained[-1] if trained else None,
-    }
+    return Costs(embedded / rate if rate else None, trained[-1] if trained else None)
 
 
 def embed_rate(sets: Sequence[FeatureSet]) -> float | None:

@@ -10,6 +10,7 @@ from backend.core.domain.training import FeatureSet, Judgement
 from backend.core.learning.labels import read_labels
 from backend.core.renewal import renew
 from backend.core.renewal.acceptance import compare_features
+from backend.core.renewal.rules import judging_half
 from backend.core.services import Services
 from selection.proxy.acceptance import Comparison
 
@@ -60,7 +61,6 @@ def compare_versions(services: Services, current: FeatureSet, live: int) -> Comp
     tasks = np.intersect1d(old.task_ids, new.task_ids)
     before, after = (table.vectors[np.isin(table.task_ids, tasks)] for table in (old, new))
     labels = read_labels(services, project, FeatureTable(tasks, before))
-    seen = renew.stopping_half(current.held_out)
-    judging = set(current.held_out) - set(seen) | services.tasks.changed_tasks(project.id, current.created_at)
+    judging = set(judging_half(current.held_out)) | services.tasks.changed_tasks(project.id, current.created_at)
     unseen = (np.isin(tasks, np.array(sorted(judging), np.int64)) | labels.audit) & (labels.rows >= 0)
     return compare_features(before, after, labels.rows, unseen, len(labels.classes), seed=services.options.seed)

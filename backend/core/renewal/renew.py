@@ -8,27 +8,24 @@ how they change are in `states`; a job whose move comes too late stops there and
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from backend.core import jobs
 from backend.core.domain import FeatureTable, Project
 from backend.core.domain.training import FeatureSet, Method
 from backend.core.errors import UserError
-from backend.core.learning.labels import Labels, read_labels
-from backend.core.renewal.states import UNDER_WAY, after
+from backend.core.learning.labels import read_labels
+from backend.core.renewal import rules
+from backend.core.renewal.states import after, ongoing
 from backend.core.services import Services
 
 log = structlog.get_logger()
 
-HELD_OUT = 0.2  # of the labels; early stopping and the acceptance test use them
 SLOTS = 4  # jobs that may embed a new version at once
-FULL_FROM = 50  # labels a class from which all weights are trained at once (FT); below, the head first (LP-FT)
 
 
 def start(services: Services, project_id: int, method: Method | None = None) -> FeatureSet:
@@ -43,13 +40,13 @@ def start(services: Services, project_id: int, method: Method | None = None) -> 
         raise UserError("features are fine-tuned where a label is one class; here it is a set of classes")
     rows = np.flatnonzero(labels.trainable >= 0)
     classes = len(np.unique(labels.rows[rows]))
-    held_out = choose_held_out(table, labels, services.options.seed)
+    held_out = rules.choose_held_out(table, labels, services.options.seed)
     if classes < 2 or len(held_out) < 2:
         raise UserError(
             f"{len(rows)} labels of {classes} classes are too few to fine-tune: "
-            "five labels in each of two classes are the least; label more first"
+            f"{round(1 / rules.HELD_OUT)} labels in each of two classes are the least; label more first"
         )
-    chosen: Method = method or ("ft" if len(rows) >= FULL_FROM * classes else "lp-ft")
+    chosen = method or rules.method_for(len(rows), classes)
     made = services.feature_sets.begin(
         project_id,
         version=free_version(services, project_id),
@@ -181,33 +178,8 @@ def nudge_current(services: Services, project_id: int) -> None:
         nudge(services, current)
 
 
-def choose_held_out(table: FeatureTable, labels: Labels, seed: int) -> list[int]:
-    """Task ids of a fifth of each class's labels (rounded down), drawn by a hash: the same until labels change."""
-    chosen: list[int] = []
-    for number in range(len(labels.classes)):
-        tasks = table.task_ids[labels.trainable == number].tolist()
-        tasks.sort(key=lambda task: hashlib.blake2b(f"held-out:{seed}:{task}".encode()).digest())
-        chosen += tasks[: int(HELD_OUT * len(tasks))]
-    return sorted(chosen)
-
-
 def _seen(services: Services, project: Project) -> FeatureTable:
     """The embedded tasks that have a label or skip, with no columns."""
     labeled, skipped = services.tasks.labels(project.id)
     tasks = sorted(services.features.present(project.id, project.features_version, [*labeled, *skipped]))
     return FeatureTable(np.array(tasks, np.int64), np.zeros((len(tasks), 0), np.float16))
-
-
-def stopping_half(held_out: Sequence[int]) -> list[int]:
-    """The held-out tasks by which the training stops early; the other half, like the audit, only judges."""
-    return list(held_out[::2])
-
-
-def ongoing(sets: Sequence[FeatureSet]) -> FeatureSet | None:
-    """The renewal under way."""
-    return next((item for item in sets if item.state in UNDER_WAY), None)
-
-
-def rows_of(table: FeatureTable, tasks: Sequence[int]) -> NDArray[np.int64]:
-    """Rows of those tasks that are in the table, ascending."""
-    return np.flatnonzero(np.isin(table.task_ids, np.array(tasks, np.int64)))

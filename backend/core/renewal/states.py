@@ -7,16 +7,22 @@ mistake a later state for the one that it saw.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.core.domain.training import FeatureSetState
+from backend.core.domain.training import FeatureSet, FeatureSetState
 
 MoveName = Literal["slice", "trained", "fail", "embedded", "reject", "accept", "cancel", "return"]
 
 UNDER_WAY: tuple[FeatureSetState, ...] = ("training", "embedding", "judging")
 """A project has at most one version in these: its renewal."""
+
+ACCEPTED: tuple[FeatureSetState, ...] = ("live", "retired")
+"""A version made by a renewal is in these once it was accepted."""
+
+BROKEN_OFF: tuple[FeatureSetState, ...] = ("cancelled", "failed")
+"""Ended before it was judged: what it took says little of the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +58,8 @@ def after(state: FeatureSetState, name: MoveName) -> FeatureSetState | None:
     """The state that the move leads to; None if it does not start in this one."""
     move = MOVES[name]
     return move.target if state in move.sources else None
+
+
+def ongoing(sets: Sequence[FeatureSet]) -> FeatureSet | None:
+    """The renewal under way."""
+    return next((item for item in sets if item.state in UNDER_WAY), None)

@@ -14,6 +14,7 @@ from backend.core.domain.training import Example, FeatureSet, Training, Training
 from backend.core.errors import TrainingFailed
 from backend.core.learning.labels import Labels, read_labels
 from backend.core.renewal import pseudo, renew
+from backend.core.renewal.rules import rows_of, stopping_half
 from backend.core.services import Services
 from selection.contract import SKIPPED, UNLABELED
 
@@ -80,8 +81,8 @@ def make_order(services: Services, current: FeatureSet) -> TrainingOrder:
     table = services.features.load(project.id, current.base or project.features_version)
     labels = read_labels(services, project, table)
     kept = _labels_then(services, current, table, labels)
-    held_out = renew.rows_of(table, current.held_out)
-    stopping = renew.rows_of(table, renew.stopping_half(current.held_out))
+    held_out = rows_of(table, current.held_out)
+    stopping = rows_of(table, stopping_half(current.held_out))
     images = _images(services, project, table.task_ids[kept >= 0].tolist())
     train_rows: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(kept >= 0), held_out).astype(np.int64)
     examples = _examples(table, train_rows, kept, images)
@@ -108,7 +109,7 @@ def _labels_then(services: Services, current: FeatureSet, table: FeatureTable, l
     """Labels (n,) to train on: those whose task was labeled before the renewal began."""
     later = services.tasks.changed_tasks(current.project, current.created_at)
     kept = labels.trainable.copy()
-    kept[renew.rows_of(table, sorted(later))] = UNLABELED
+    kept[rows_of(table, sorted(later))] = UNLABELED
     return kept
 
 
@@ -139,7 +140,7 @@ def _expansion(
     from selection.proxy.calibrate import expand
 
     drawn = services.tasks.audit(project.id)
-    blocked = renew.rows_of(table, sorted(drawn))
+    blocked = rows_of(table, sorted(drawn))
     known = np.where(np.isin(np.arange(len(labels)), rows), labels, np.where(labels >= 0, SKIPPED, UNLABELED))
     known[blocked] = SKIPPED
     digest = hashlib.blake2b(f"{services.options.seed}:{project.id}".encode(), digest_size=8).digest()

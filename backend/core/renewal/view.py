@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from backend.core.domain import Project
+from backend.core.domain.json_values import JSON
 from backend.core.domain.training import FeatureSet
 from backend.core.renewal import advise, pseudo
-from backend.core.renewal.states import UNDER_WAY
+from backend.core.renewal.rules import mode_of
+from backend.core.renewal.states import ongoing
 from backend.core.services import Services
-from backend.core.text.json_text import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def mode(services: Services, project: Project) -> str:
     head = services.rankings.latest_head(project.id)
     noted = head.report.renewal.mode if head and head.report.renewal else None
     cuda = any(worker.device.startswith("cuda") for worker in services.jobs.workers())
-    return str(noted or ("auto" if cuda else "suggest"))
+    return noted or mode_of(None, gpu=cuda)
 
 
 def advice(services: Services, project: Project, sets: Sequence[FeatureSet]) -> Advice | None:
@@ -116,14 +117,14 @@ def advice(services: Services, project: Project, sets: Sequence[FeatureSet]) -> 
         told.labels,
         told.logme,
         told.logme_ped,
-        cost["train_seconds"],
-        cost["embed_seconds"],
+        cost.train_seconds,
+        cost.embed_seconds,
     )
 
 
 def under_way(services: Services, sets: Sequence[FeatureSet]) -> UnderWay | None:
     """The renewal that trains, embeds or is judged now. While it embeds, tasks are counted."""
-    item = next((item for item in sets if item.state in UNDER_WAY), None)
+    item = ongoing(sets)
     if item is None:
         return None
     epochs = item.report.training.epochs if item.report.training else ()

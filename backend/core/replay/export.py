@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.core.domain import AuditAccuracy, LearningReport, Project, Ranking
+from backend.core.domain.json_values import JSON
 from backend.core.domain.training import FeatureSet
 from backend.core.errors import UserError
 from backend.core.learning import audit
 from backend.core.learning.heads import named
 from backend.core.learning.labels import Labels, as_text, read_labels
 from backend.core.services import Services
-from backend.core.text.json_text import JSON
 
 if TYPE_CHECKING:
     from selection.proxy.heads.linear import LinearHead

@@ -23,7 +23,7 @@ from backend.core.learning.labels import Labels
 from backend.core.pools import Pools
 from backend.core.project.presets import Preset, preset
 from backend.core.queue.order import order_rows
-from backend.core.renewal import renew
+from backend.core.renewal import rules
 from backend.core.renewal.acceptance import compare_features
 from selection.proxy.learn import Learned
 from selection.proxy.renewal import Evidence, advise, measure
@@ -153,6 +153,7 @@ class _Replay:
     version: int = 1
     accepted: int = 0
     labels_then: int = 0
+    rejected: bool = False
     evidence: list[Evidence] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -195,21 +196,23 @@ class _Replay:
         """New features if the rule asks for them and unseen labels accept them; as `renewal` and `embedding` do."""
         evidence = measure(table.vectors, known, learned.report.accuracy)
         self.evidence.append(evidence)
-        advice = advise(self.evidence, renewals=self.accepted, labels_then=self.labels_then)
+        advice = advise(self.evidence, renewals=self.accepted, labels_then=self.labels_then, rejected=self.rejected)
         if advice.action != "renew" or self.renew is None:
             return None
         labels = Labels(known, self.test, self.truth.classes, "")
-        tasks = renew.choose_held_out(table, labels, self.seed)
-        held_out, stop_by = (renew.rows_of(table, some) for some in (tasks, renew.stopping_half(tasks)))
+        tasks = rules.choose_held_out(table, labels, self.seed)
+        held_out, stop_by, judge_by = (
+            rules.rows_of(table, some) for some in (tasks, rules.stopping_half(tasks), rules.judging_half(tasks))
+        )
         train: NDArray[np.int64] = np.setdiff1d(np.flatnonzero(known >= 0), held_out).astype(np.int64)
         unseen = np.zeros(len(known), bool)
-        unseen[np.setdiff1d(held_out, stop_by)] = True
-        method: Method = "ft" if evidence.labels >= renew.FULL_FROM * evidence.classes else "lp-ft"
+        unseen[judge_by] = True
+        method = rules.method_for(evidence.labels, evidence.classes)
         vectors = self.renew(Reveal(train, known[train], stop_by, known[stop_by], method, self.seed))
         fresh = FeatureTable(table.task_ids, vectors)
         found = compare_features(table.vectors, vectors, known, unseen, len(self.truth.classes), seed=self.seed)
         self.notes.append(f"at {evidence.labels} labels by {method}: {found.reason}")
-        self.labels_then = evidence.labels if found.better else 2 * evidence.labels
+        self.labels_then, self.rejected = evidence.labels, not found.better
         if not found.better:
             return None
         self.accepted += 1

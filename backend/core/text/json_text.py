@@ -6,13 +6,10 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn
 
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
-
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
-"""What a JSON text can hold. Tuples are written as lists; what is read has lists and dicts."""
 
 DEEPEST = 100  # levels of lists and objects; label configs, tasks and regions of Label Studio have about ten
 LONGEST_INT = 300  # digits; a float holds 308, and Python reads no more than 4,300
@@ -33,7 +30,9 @@ def parse(text: str | bytes, what: str) -> JSON:
     """
     try:
         given = text.decode() if isinstance(text, bytes) else text
-        value: JSON = json.loads(given, **_HOOKS)
+        value: JSON = json.loads(
+            given, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+        )
         if _HALF.search(given):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -104,11 +103,3 @@ def _float(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:40]}{'...' * (len(text) > 40)} is too large")
     return number
-
-
-_HOOKS: Mapping[str, Any] = {
-    "object_pairs_hook": _object,
-    "parse_constant": _constant,
-    "parse_float": _float,
-    "parse_int": _int,
-}

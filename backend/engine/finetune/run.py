@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from backend.core.domain.json_values import JSON
 from backend.core.domain.training import Epoch, TrainingOrder
 from backend.core.errors import TrainingFailed
-from backend.core.text.json_text import JSON
 from backend.engine.backbone import Network
 from backend.engine.backbone_fast import choose_precision
 from backend.engine.finetune.images import Augment, Normalise, Pictures

@@ -76,6 +76,7 @@ def test_a_rise_one_round_ago_is_not_yet_a_standstill() -> None:
 def test_after_an_attempt_the_labels_must_have_doubled() -> None:
     assert "waits for 400" in advise(STILL, labels_then=200).reason
     assert advise(STILL, labels_then=170).action == "renew"
+    assert "waits for 680" in advise(STILL, labels_then=170, rejected=True).reason  # backs off
 
 
 def test_many_small_batches_do_not_look_like_a_standstill() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from backend.core.domain.training import FeatureSet, TrainingOrder
 from backend.core.errors import TrainingFailed
-from backend.core.renewal import renew
+from backend.core.renewal import renew, rules
 from backend.core.renewal.train import make_order, train
 from tests.backend.world import NAMES, World
 
@@ -38,7 +38,7 @@ def test_the_order_is_made_of_the_labels_there_were(world: World) -> None:
     version = begun(world)
     order = make_order(world.services, version)
     audited = world.services.tasks.audit(world.project.id)
-    judging = set(version.held_out) - set(renew.stopping_half(version.held_out))
+    judging = set(version.held_out) - set(rules.stopping_half(version.held_out))
     assert judging
     assert tasks(order) == set(LABELED) - audited - judging
     assert not {example.task_id for example in order.train} & {example.task_id for example in order.held_out}

@@ -11,7 +11,7 @@ from backend.core.domain.training import FeatureSet
 from backend.core.embedding import embed
 from backend.core.errors import UserError
 from backend.core.queue import due
-from backend.core.renewal import advise, judge, renew, train
+from backend.core.renewal import advise, judge, renew, rules, train
 from backend.core.tasks import sync
 from tests.backend.world import LS_ID, NAMES, World
 
@@ -84,7 +84,7 @@ def test_training_sees_neither_held_out_nor_audit_nor_later_labels(world: World)
     order = world.trainer.orders[0]
     trained = {example.task_id for example in order.train}
     held_out = {example.task_id for example in order.held_out}
-    assert held_out == set(renew.stopping_half(started.held_out))
+    assert held_out == set(rules.stopping_half(started.held_out))
     assert not trained & set(started.held_out)
     assert not (trained | held_out) & world.services.tasks.audit(project)
     assert trained | held_out <= set(range(1, 151))

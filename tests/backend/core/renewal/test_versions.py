@@ -207,7 +207,7 @@ def test_embedding_is_measured_as_a_moving_mean_and_gives_the_cost(world):
     assert status(world.services, world.project).embed_rate == pytest.approx((2.0 + 8.0) / 2)
     sets = world.services.feature_sets.list(world.project.id)
     cost = advise.costs(world.services, world.project, sets)
-    assert cost["embed_seconds"] == pytest.approx(16 / 5)
+    assert cost.embed_seconds == pytest.approx(16 / 5)
     assert wording.cost(100.0, 600.0) == "fine-tune about 100 s, re-embed about 10 min"
 
 
@@ -237,7 +237,7 @@ def test_advice_to_renew_comes_with_reason_cost_and_command(world, run, client, 
 
     monkeypatch.setattr(advise, "advise", lambda *_, **__: Advice("renew", "LogME stands <still>"))
     learn(world)
-    world.services.feature_sets.note(world.project.id, 1, at=world.clock.now(), embed_rate=0.1)
+    world.services.feature_sets.note_rate(world.project.id, 1, 0.1, at=world.clock.now())
     listed, shown, page = run("features", LS_ID)[1], run("status", LS_ID)[1], client.get("/").text
     assert "mode suggest; renew now: LogME stands <still>" in listed and "renew now: LogME stands <still>" in shown
     assert "fine-tune not measured yet, re-embed about 20 min" in listed
@@ -254,11 +254,11 @@ def test_the_cost_is_that_of_trainings_that_were_not_stopped_midway(world):
     sets = world.services.feature_sets
     renew.start(world.services, project)
     train.train(world.services, project, 2)
-    assert advise.costs(world.services, world.project, sets.list(project))["train_seconds"] is None
+    assert advise.costs(world.services, world.project, sets.list(project)).train_seconds is None
     train.train(world.services, project, 2)
-    assert advise.costs(world.services, world.project, sets.list(project))["train_seconds"] == 12.0
+    assert advise.costs(world.services, world.project, sets.list(project)).train_seconds == 12.0
     renew.cancel(world.services, project)
-    assert advise.costs(world.services, world.project, sets.list(project))["train_seconds"] is None
+    assert advise.costs(world.services, world.project, sets.list(project)).train_seconds is None
 
 
 def test_the_mode_is_the_workers_not_this_machines(world):
