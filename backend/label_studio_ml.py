@@ -6,7 +6,6 @@ The class is made when it is first asked for, because `label-studio-ml` is no re
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from backend import settings, wiring
 from backend.adapters import ml_sdk
@@ -20,7 +19,7 @@ def _services() -> Services:
 
 
 @cache
-def _model() -> Any:
+def _model() -> type:
     try:
         from label_studio_ml.model import LabelStudioMLBase
     except ImportError as error:
@@ -33,7 +32,7 @@ def _model() -> Any:
     return model
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type:
     if name == "LabelQueueModel":
         return _model()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,10 +12,10 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 from urllib.parse import quote
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from backend.core.text.masking import MASK, mask_text
 from backend.core.text.printable import json_printable, printable, printable_lines
@@ -30,7 +30,7 @@ def configure(settings: Settings, *, process: str, least: str | None = None) -> 
 
     `least` is a level that goes before the settings'.
     """
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -62,24 +62,24 @@ def configure(settings: Settings, *, process: str, least: str | None = None) -> 
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _renderer(form: str) -> list[Any]:
+def _renderer(form: str) -> list[Processor]:
     if form == "json":
         return [
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
-            lambda _, __, line: json_printable(line),
+            lambda _, __, line: json_printable(str(line)),
         ]
     # plain tracebacks: rich ones would show the local variables of every frame
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
 
 
-def _masked(_: Any, __: str, event: Any) -> dict[str, Any]:
+def _masked(_: WrappedLogger, __: str, event: EventDict) -> dict[str, object]:
     """The event with the secrets of addresses hidden in all its values."""
     return {key: _each(value, mask_text) for key, value in event.items()}
 
 
-def _fit(_: Any, __: str, event: Any) -> dict[str, Any]:
+def _fit(_: WrappedLogger, __: str, event: EventDict) -> dict[str, object]:
     """The same for a text log, where a value must also not begin a line of its own: a stack trace is indented."""
     trace = event.pop("exception", None)
     made = {key: _each(value, lambda text: printable(mask_text(text))) for key, value in event.items()}
@@ -88,7 +88,7 @@ def _fit(_: Any, __: str, event: Any) -> dict[str, Any]:
     return made
 
 
-def _each(value: Any, change: Callable[[str], str]) -> Any:
+def _each(value: object, change: Callable[[str], str]) -> object:
     """The value with its texts changed; what is no JSON counts as its text."""
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -99,8 +99,8 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
     return change(str(value))
 
 
-def _with(key: str, value: str) -> Any:
-    def add(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _with(key: str, value: str) -> Processor:
+    def add(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event[key] = value
         return event
 
@@ -113,10 +113,11 @@ class Masker:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= SHORTEST}, key=len, reverse=True)
 
-    def __call__(self, _: Any, __: str, line: Any) -> str:
+    def __call__(self, _: WrappedLogger, __: str, line: EventDict | str) -> str:
+        text = str(line)
         for secret in self._secrets:
-            line = line.replace(secret, MASK)
-        return str(line)
+            text = text.replace(secret, MASK)
+        return text
 
 
 def secret_forms(settings: Settings) -> list[str]:

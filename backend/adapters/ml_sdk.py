@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import NotRequired, Protocol, TypedDict
 
 from backend.core.domain import ls_id_of
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UnknownProject
 from backend.core.project.register import register
 from backend.core.queue.predict import predict
@@ -31,7 +33,26 @@ EVENTS = (
 """What `fit` wants to hear. 2.x hands on fewer (no deletions, no new tasks): the reconciler finds those by polling."""
 
 
-def model_class(base: Any, services: Callable[[], Services], name: str = "LabelQueueModel") -> Any:
+class Model(Protocol):
+    """What we use of `LabelStudioMLBase`: of 2.x all but the arguments of `__init__`, of 1.0.9 these and the config."""
+
+    label_config: str | None
+    project_id: str
+
+    def __init__(self, label_config: str | None = None, **given: object) -> None: ...
+    def get(self, key: str) -> JSON: ...
+    def set(self, key: str, value: str) -> None: ...
+    def set_extra_params(self, extra_params: str) -> None: ...
+
+
+class MlTask(TypedDict):
+    """What we read of a task that we are to predict."""
+
+    id: int | str
+    project: NotRequired[int | str]
+
+
+def model_class(base: type[Model], services: Callable[[], Services], name: str = "LabelQueueModel") -> type:
     """A subclass of `base` (2.x or 1.0.9) that answers from `services()`.
 
     `services` is called at each use and should keep what it made. The class is picklable as an attribute `name` of
@@ -47,51 +68,59 @@ def model_class(base: Any, services: Callable[[], Services], name: str = "LabelQ
     return type(name, (base,), {**common, **members})
 
 
-def _modern(base: Any, services: Callable[[], Services]) -> dict[str, Any]:
+def _modern(base: type[Model], services: Callable[[], Services]) -> dict[str, object]:
     """The methods that 2.x calls. Its cache keeps texts only, so extra params are kept as JSON."""
 
-    def connect(self: Any, extra_params: Any) -> None:
+    def connect(self: Model, extra_params: JSON) -> None:
         if self.label_config is not None:
             key = _key(services(), self.project_id)
             self.set("model_version", register(services(), key, self.label_config, extra_params))
 
-    def setup(self: Any) -> None:
+    def setup(self: Model) -> None:
         connect(self, self.get("extra_params"))
 
-    def set_extra_params(self: Any, extra_params: Any) -> None:
+    def set_extra_params(self: Model, extra_params: JSON) -> None:
         connect(self, extra_params)  # first: what we refuse is not kept
         text = extra_params if isinstance(extra_params, str) else json.dumps(extra_params)
         base.set_extra_params(self, text)
 
-    def fit(self: Any, event: str, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+    def fit(self: Model, event: str, data: Mapping[str, JSON], **_: object) -> dict[str, JSON]:
         receive(services(), {**data, "action": event})
         return {}
 
     return {"setup": setup, "set_extra_params": set_extra_params, "fit": fit}
 
 
-def _first(base: Any, services: Callable[[], Services]) -> dict[str, Any]:
+def _first(base: type[Model], services: Callable[[], Services]) -> dict[str, object]:
     """The methods that 1.0.9 calls; it makes the model anew at each /setup."""
 
-    def __init__(self: Any, label_config: str | None = None, train_output: Any = None, **kwargs: Any) -> None:
-        base.__init__(self, label_config=label_config, train_output=train_output, **kwargs)
+    def __init__(self: Model, label_config: str | None = None, **given: object) -> None:
+        base.__init__(self, label_config=label_config, **given)
         asked = _setup_request()
         if asked:
             register(services(), str(asked["project"]), str(asked.get("schema") or ""), asked.get("extra_params"))
 
-    def fit(self: Any, tasks: Any, workdir: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        receive(services(), {**kwargs.get("data", {}), "action": kwargs.get("event")})
+    def fit(
+        self: Model,
+        tasks: object,
+        workdir: str | None = None,
+        *,
+        data: Mapping[str, JSON] = MappingProxyType({}),
+        event: str | None = None,
+        **_: object,
+    ) -> dict[str, JSON]:
+        receive(services(), {**data, "action": event})
         return {}
 
     return {"__init__": __init__, "fit": fit}
 
 
-def _predict(services: Callable[[], Services]) -> Callable[..., list[dict[str, Any]]]:
+def _predict(services: Callable[[], Services]) -> Callable[..., list[dict[str, JSON]]]:
     """`predict` of both: stored scores and guesses, one item a task, in order."""
 
     def answer(
-        self: Any, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None = None, **_: Any
-    ) -> list[dict[str, Any]]:
+        self: Model, tasks: Sequence[MlTask], context: Mapping[str, JSON] | None = None, **_: object
+    ) -> list[dict[str, JSON]]:
         if not tasks:
             return []
         project = getattr(self, "project_id", "") or tasks[0].get("project", "")
@@ -112,7 +141,7 @@ def _key(services: Services, project: str) -> str:
         return project
 
 
-def _setup_request() -> Mapping[str, Any]:
+def _setup_request() -> Mapping[str, JSON]:
     """The body of the /setup request that this thread answers, or nothing."""
     from flask import has_request_context, request
 

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from backend.core.domain.json_values import JSON
 from backend.core.errors import BadSetting
 from backend.core.text.json_text import BadJson, parse, rounded
 
@@ -43,7 +44,7 @@ Params = Annotated[
 ]
 
 
-def settings(**given: Any) -> Settings:
+def settings(**given: object) -> Settings:
     """The settings, with options of the command line before the environment; options not given are None."""
     from backend.settings import load
 
@@ -71,9 +72,9 @@ def find(opened: Services, number: int) -> Project:
     return opened.projects.by_ls_id(number)
 
 
-def parse_params(pairs: Iterable[str]) -> dict[str, Any]:
+def parse_params(pairs: Iterable[str]) -> dict[str, JSON]:
     """KEY=VALUE texts; a value that is JSON is taken as such, anything else as a text."""
-    out: dict[str, Any] = {}
+    out: dict[str, JSON] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
@@ -109,7 +110,7 @@ def progress(what: str) -> Iterator[Report]:
         yield report
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Indented JSON on stdout; its texts are exact, with what would act on a terminal escaped as JSON does."""
     from backend.core.text.printable import json_printable
 

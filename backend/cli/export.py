@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from backend.cli import base
+from backend.core.domain.json_values import JSON
 
 
 def export(
@@ -59,7 +62,7 @@ def predict(
     opened = open_exported(folder)
     found = find_images(images, SUFFIXES)
     bad = 0
-    listed: list[dict[str, Any]] = []
+    listed: list[dict[str, JSON]] = []
     for path, result in opened.predict(found):
         failed = isinstance(result, str)
         bad += failed
@@ -78,7 +81,7 @@ def predict(
     raise typer.Exit(1 if bad or not found else 0)
 
 
-def _answer(classes: tuple[str, ...], probs: Any) -> dict[str, Any]:
+def _answer(classes: tuple[str, ...], probs: NDArray[np.float32]) -> dict[str, JSON]:
     best = int(probs.argmax())
     probabilities = {name: round(float(value), 6) for name, value in zip(classes, probs, strict=True)}
     return {"class": classes[best], "probability": round(float(probs[best]), 6), "probabilities": probabilities}

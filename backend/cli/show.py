@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -125,11 +125,11 @@ def strategies(
         base.console().print(base.table(("Parameter", "Default", "From", "To", "Why no further"), fields))
 
 
-def _range(field: Mapping[str, Any]) -> tuple[str, str, str]:
+def _range(field: Mapping[str, object]) -> tuple[str, str, str]:
     """From, to and why, of a parameter that is a number."""
     if "maximum" not in field:
         return "", "", ""
-    return str(field["minimum"]), str(field["maximum"]), field["reason"]
+    return str(field["minimum"]), str(field["maximum"]), str(field["reason"])
 
 
 def doctor(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from backend.adapters.images.folder import Folder
     from backend.adapters.images.source import ImageSource
     from backend.core.ports import Embedder
+    from backend.core.replay.report import Simulated
     from backend.core.replay.simulate import Plan, Renew, Run, Truth
     from backend.engine.simulation_renewal import Report
     from backend.settings import Settings
@@ -81,9 +82,14 @@ def simulate(
     opened = _open(where)
     truth = opened.truth
     runs = _play(opened, plan, renews=any(item.renew for item, _ in arms))
-    about: dict[str, Any] = {"source": opened.source, "images": len(truth.labels), "classes": list(truth.classes)}
-    summary = about | report(plan, runs, target=target)
-    summary["notes"] = [*opened.warnings, *summary["notes"]]
+    found = report(plan, runs, target=target)
+    summary: Simulated = {
+        "source": opened.source,
+        "images": len(truth.labels),
+        "classes": list(truth.classes),
+        **found,
+        "notes": [*opened.warnings, *found["notes"]],
+    }
     written = write(out, plan, runs, summary) if out else []
     if as_json:
         base.print_json(summary)
@@ -102,7 +108,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
         raise BadSetting(f"{option} takes whole numbers with commas, as 10,50,100, not {text[:60]!r}") from error
 
 
-def _heads(text: str) -> Any:
+def _heads(text: str) -> tuple[str, ...]:
     from selection.proxy.heads import register as heads
 
     known = [*heads.names(), "auto"]
@@ -261,7 +267,7 @@ def _play(opened: _Opened, plan: Plan, *, renews: bool) -> list[Run]:
     return runs
 
 
-def _print(summary: dict[str, Any], written: list[Path]) -> None:
+def _print(summary: Simulated, written: list[Path]) -> None:
     from backend.report.simulation_files import COLUMNS, cells, explain, savings
 
     out = base.console()

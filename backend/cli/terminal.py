@@ -24,6 +24,6 @@ def tell(text: str, *, err: bool = False) -> None:
 class Terminal(Console):
     """rich's console; a text that is printed is one line, so nothing in it can begin another."""
 
-    def print(self, *objects: Any, **how: Any) -> None:
+    def print(self, *objects: object, **how: Any) -> None:  # Any: rich's own keywords
         """As rich does it. What holds texts, as tables do, is built of `shown` ones."""
         super().print(*(shown(item) if isinstance(item, str) else item for item in objects), **how)

@@ -7,10 +7,9 @@ import hashlib
 import importlib.resources
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import timm
@@ -62,7 +61,10 @@ def open_backbone(name: str = DEFAULT, *, pixels: int | None = None) -> Network:
     if path is not None:
         model, state = _create(architecture, pixels), read_state(path)
         if path.name == Path(LITE0_FILE).name:
-            state = lite0_names(state, [len(stage) for stage in _create(LITE0, None).blocks])
+            state = lite0_names(
+                state,
+                [len(list(stage.children())) for stage in _create(LITE0, None).get_submodule("blocks").children()],
+            )
         _fill(model, state, name)
     else:
         model = _from_hub(architecture, pixels)
@@ -112,7 +114,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
     except (
         pickle.UnpicklingError,
         RuntimeError,
@@ -162,21 +164,22 @@ def _shown(name: str) -> str:
     return name if path is None or name == DEFAULT else f"{architecture}:{path.name}"
 
 
-def _create(architecture: str, pixels: int | None, **options: Any) -> Any:
+def _create(architecture: str, pixels: int | None, **options: bool) -> nn.Module:
     known = architecture.removeprefix("hf-hub:").split(".")[0]
     if not architecture.startswith("hf-hub:") and not timm.is_model(known):
         near = ", ".join(difflib.get_close_matches(known, timm.list_models(), 5))
         raise BadSetting(
             f"timm knows no model {known!r}" + (f"; near are {near}" if near else "; see timm.list_models()")
         )
-    sized: dict[str, Any] = {"img_size": pixels} if pixels and re.search(r"vit|deit|swin|beit|eva|dino", known) else {}
+    sized = {"img_size": pixels} if pixels and re.search(r"vit|deit|swin|beit|eva|dino", known) else {}
+    create: Callable[..., nn.Module] = timm.create_model
     try:
-        return timm.create_model(architecture, num_classes=0, **sized, **options)
+        return create(architecture, num_classes=0, **sized, **options)
     except TypeError:
-        return timm.create_model(architecture, num_classes=0, **options)
+        return create(architecture, num_classes=0, **options)
 
 
-def _from_hub(architecture: str, pixels: int | None) -> Any:
+def _from_hub(architecture: str, pixels: int | None) -> nn.Module:
     try:
         return _create(architecture, pixels, pretrained=True)
     except (OSError, RuntimeError, ValueError) as error:  # every client of the hub has errors of its own below these
@@ -187,7 +190,7 @@ def _from_hub(architecture: str, pixels: int | None) -> Any:
         ) from error
 
 
-def _fill(model: Any, state: State, name: str) -> None:
+def _fill(model: nn.Module, state: State, name: str) -> None:
     """Load `state`, of which only the classifier may be left over."""
     wanted = model.state_dict()
     odd = [key for key in state if key not in wanted and not key.startswith(HEADS)]

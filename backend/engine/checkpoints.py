@@ -14,11 +14,11 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import safetensors
 import safetensors.torch
@@ -28,9 +28,32 @@ from platformdirs import user_cache_path
 from backend.core.errors import BackboneError, StorageError
 from backend.core.text.masking import mask_text, mask_url
 
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
 BEST, LAST = "best.safetensors", "last.safetensors"
 ABANDONED_SECONDS = 3600  # since its last write; younger files may be another writer's
 ENTRY = "labelqueue"  # of the header; safetensors allows strings only
+
+
+class About(TypedDict, total=False):
+    """The JSON in a checkpoint's header: of the best weights what they are, of the last state where the run stands."""
+
+    architecture: str
+    pixels: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    classes: Sequence[str]
+    head: str
+    method: str
+    epoch: int
+    record: dict[str, float]  # as `training.Epoch`
+    pretrained: str
+    done: int
+    records: list[dict[str, float]]
+    part: int
+    identity: str
+    labels: list[list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +80,7 @@ class Checkpoints:
     """
 
     def __init__(self, storage_url: str, *, cache: Path | None = None) -> None:
-        self._remote: Any = None
+        self._remote: FileSystem | None = None
         self._root = storage_url.rstrip("/")
         if "://" not in storage_url:
             self._root = str(Path(storage_url).expanduser().absolute())
@@ -67,7 +90,7 @@ class Checkpoints:
             self._remote, self._root = _open_remote(storage_url)
         self._cache = cache or user_cache_path("labelqueue")
 
-    def write(self, key: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
+    def write(self, key: str, tensors: Mapping[str, torch.Tensor], about: About) -> None:
         """Keep tensors and JSON under `key`; readers see the old file or the new one. Raises `StorageError`."""
         content = safetensors.torch.save(dict(tensors), {ENTRY: json.dumps(about)})
         place = f"{self._root}/{key}"
@@ -80,7 +103,7 @@ class Checkpoints:
         except OSError as error:
             raise StorageError(f"the checkpoint {key} cannot be kept: {error}; is the storage full or away?") from error
 
-    def about(self, key: str) -> dict[str, Any] | None:
+    def about(self, key: str) -> About | None:
         """The JSON of a checkpoint; None if there is none. On a folder only the header is read."""
         path = self._local(key)
         return None if path is None else _read_about(path)
@@ -99,7 +122,7 @@ class Checkpoints:
         """Delete a checkpoint if it is there."""
         if self._remote is None:
             Path(self._root, key).unlink(missing_ok=True)
-        elif self._size(key) is not None:
+        elif self._size(self._remote, key) is not None:
             self._remote.delete_file(f"{self._root}/{key}")
 
     def resolve(self, key: str) -> Kept:
@@ -125,7 +148,7 @@ class Checkpoints:
         if self._remote is None:
             path = Path(self._root, key)
             return path if path.is_file() else None
-        version = self._size(key)
+        version = self._size(self._remote, key)
         if version is None:
             return None
         place = f"{self._root}/{key}"
@@ -139,16 +162,16 @@ class Checkpoints:
                 raise StorageError(f"the checkpoint {key} cannot be copied to {copy}: {error}") from error
         return copy
 
-    def _size(self, key: str) -> str | None:
+    def _size(self, remote: FileSystem, key: str) -> str | None:
         """Size and time of an object, which tell its versions apart; None if it is not there."""
         try:
-            found = self._remote.get_file_info(f"{self._root}/{key}")
+            found = remote.get_file_info(f"{self._root}/{key}")
         except OSError as error:
             raise StorageError(f"the storage does not answer for {key}: {error}") from error
         return f"{found.size} {found.mtime_ns}" if found.is_file else None
 
 
-def _open_remote(url: str) -> tuple[Any, str]:
+def _open_remote(url: str) -> tuple[FileSystem, str]:
     import pyarrow.fs
 
     if url.startswith("az://"):
@@ -184,10 +207,10 @@ def _replace(path: Path, content: bytes) -> None:
                 part.unlink()
 
 
-def _read_about(path: Path) -> dict[str, Any]:
+def _read_about(path: Path) -> About:
     try:
         with safetensors.safe_open(path, "pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
+            about: About = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise StorageError(f"{path} cannot be read: {error}; delete it, and its training begins anew") from error
     return about

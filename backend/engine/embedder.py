@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -205,15 +205,18 @@ class BatchEmbedder:
             return np.asarray(features.float().cpu().numpy(), np.float32)
 
 
+_Future: TypeAlias = "Future[Any]"  # Any: of loaders and of lanes, whose results differ; told apart by their sets
+
+
 class _Run:
     """One pass over the items: everything that gets ready lands in one queue."""
 
     def __init__(self, embedder: BatchEmbedder, items: Iterator[tuple[Page, str]]) -> None:
         self._of = embedder
         self._items = items
-        self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        self._loading: set[Future[Any]] = set()
-        self._flying: set[Future[Any]] = set()
+        self._done: queue.SimpleQueue[_Future] = queue.SimpleQueue()
+        self._loading: set[_Future] = set()
+        self._flying: set[_Future] = set()
         self._ready: list[_Loaded] = []
         self._more = True
         self._silent = 0  # images in a row that Label Studio did not hand out
@@ -261,7 +264,7 @@ class _Run:
             part, self._ready = self._ready[: of._batch], self._ready[of._batch :]
             self._start(self._flying, of._running.submit(of._forward, part))
 
-    def _start(self, group: set[Future[Any]], future: Future[Any]) -> None:
+    def _start(self, group: set[_Future], future: _Future) -> None:
         group.add(future)
         future.add_done_callback(self._done.put)
 

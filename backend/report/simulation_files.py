@@ -8,9 +8,8 @@ import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from backend.core.replay.report import curves
+from backend.core.replay.report import Figure, Simulated, curves
 from backend.core.replay.simulate import Plan, Run
 from backend.report.curve_plot import draw
 
@@ -23,7 +22,7 @@ th:first-child, td:first-child { text-align: left; } .wide { overflow-x: auto; }
 COLUMNS = ("strategy", "area", "against random", "labels to target", "labels saved", "won/tied/lost")
 
 
-def write(folder: Path, plan: Plan, runs: Sequence[Run], summary: dict[str, Any]) -> list[Path]:
+def write(folder: Path, plan: Plan, runs: Sequence[Run], summary: Simulated) -> list[Path]:
     """Write the files into `folder` (made if missing) and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{summary['source']}: {summary['images']} images, {len(summary['classes'])} classes"
@@ -39,7 +38,7 @@ def write(folder: Path, plan: Plan, runs: Sequence[Run], summary: dict[str, Any]
     return [folder / name for name in texts]
 
 
-def cells(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+def cells(summary: Simulated) -> list[tuple[str, ...]]:
     """The comparison as texts, in `COLUMNS`: for the terminal and the page."""
     rows: list[tuple[str, ...]] = []
     for arm in summary["arms"]:
@@ -58,7 +57,7 @@ def cells(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
-def savings(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def savings(summary: Simulated) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Columns and rows: the share of labels saved at what each strategy reaches with so many; at most six counts."""
     labels = summary["labels"]
     places = sorted({round(part * (len(labels) - 1) / 5) for part in range(6)})
@@ -67,7 +66,7 @@ def savings(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
     return columns, [(arm["name"], *(shown(arm["saved_at"][place]) for place in places)) for arm in arms]
 
 
-def shown(item: dict[str, Any], *, points: bool = False) -> str:
+def shown(item: Figure, *, points: bool = False) -> str:
     """A value with its interval, in per cent (or points of it), and "cannot tell" where it may as well be 0."""
     if item["value"] is None:
         return "none: target not reached"
@@ -86,7 +85,7 @@ def _csv(plan: Plan, runs: Sequence[Run]) -> str:
     return sink.getvalue()
 
 
-def _page(title: str, drawn: str, summary: dict[str, Any]) -> str:
+def _page(title: str, drawn: str, summary: Simulated) -> str:
     explained = [*summary["notes"], *explain(summary)]
     listed = "".join(f"<li>{escape(text)}</li>" for text in explained)
     return (
@@ -102,7 +101,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def explain(summary: dict[str, Any]) -> list[str]:
+def explain(summary: Simulated) -> list[str]:
     """How to read the figures."""
     return [
         f"Mean of {len(summary['seeds'])} draws; in each, {summary['test_share']:.0%} of the images are held out "
@@ -115,5 +114,5 @@ def explain(summary: dict[str, Any]) -> list[str]:
     ]
 
 
-def _last(summary: dict[str, Any]) -> int:
-    return max(int(count) for count in (*summary["labels"], *summary["further"]))
+def _last(summary: Simulated) -> int:
+    return max([*summary["labels"], *map(int, summary["further"])])

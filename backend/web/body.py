@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from backend.core.domain import LARGEST_ID
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
 from backend.core.text.json_text import parse
 
 
-def json_object(*known: str) -> dict[str, Any]:
+def json_object(*known: str) -> dict[str, JSON]:
     """The body as an object, whatever its content type says; with names, no others may stand in it."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
@@ -25,7 +26,7 @@ def json_object(*known: str) -> dict[str, Any]:
     return body
 
 
-def text(body: dict[str, Any], key: str, *, longest: int) -> str:
+def text(body: Mapping[str, JSON], key: str, *, longest: int) -> str:
     """A text under `key`; missing counts as empty."""
     value = body.get(key)
     if value is None:
@@ -37,7 +38,7 @@ def text(body: dict[str, Any], key: str, *, longest: int) -> str:
     return value
 
 
-def integer(value: Any, name: str) -> int:
+def integer(value: object, name: str) -> int:
     """An id."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_ID:
         raise UserError(f"{name} must be a whole number below 2**31")

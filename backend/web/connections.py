@@ -12,7 +12,6 @@ import signal
 import socket
 import time
 from types import FrameType
-from typing import Any
 
 from flask import Flask
 from waitress import wasyncore
@@ -34,7 +33,7 @@ LARGEST_IN_MEMORY = 2**18  # of a body, while it comes in; the rest goes to a te
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """Asks, once it has the headers, how large this request's body may be."""
 
-    adj: Any
+    adj: Adjustments
 
     def received(self, data: bytes) -> int:
         """A refused request gets no "100 Continue", after which waitress would read the body all the same."""
@@ -73,7 +72,7 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
     error_task_class = _ErrorTask
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)
         self.since = time.monotonic()
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
 
-Schema = Mapping[str, Any]
-View = TypeVar("View", bound=Callable[..., Any])
+from flask.typing import ResponseReturnValue
+
+Schema = Mapping[str, object]
+Answer: TypeAlias = Any  # Any: a schema, or any type that pydantic makes one of
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 LARGEST_ID = 2**31 - 1  # ids are 32 bit integers in Label Studio
 STRING: Schema = {"type": "string"}
@@ -24,23 +28,25 @@ class Description:
     `body` is the schema of a JSON body, `query` the schema of each parameter in the address.
     """
 
-    answer: Any
+    answer: Answer
     status: int = 200
     body: Schema | None = None
     query: Mapping[str, Schema] = field(default_factory=dict)
 
 
-def describe(answer: Any, **more: Any) -> Callable[[View], View]:
+def describe(
+    answer: Answer, *, status: int = 200, body: Schema | None = None, query: Mapping[str, Schema] = MappingProxyType({})
+) -> Callable[[View], View]:
     """Decorator under the route's: see `Description`."""
 
     def keep(view: View) -> View:
-        view.description = Description(answer, **more)  # type: ignore[attr-defined]
+        view.description = Description(answer, status, body, query)  # type: ignore[attr-defined]
         return view
 
     return keep
 
 
-def described(view: Callable[..., Any] | None) -> Description | None:
+def described(view: Callable[..., object] | None) -> Description | None:
     """What `describe` said of a route."""
     return getattr(view, "description", None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, jsonify, request
@@ -29,7 +28,7 @@ def handle(app: Flask) -> None:
     app.register_error_handler(Exception, _ours)
 
 
-def answer(status: int, text: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+def answer(status: int, text: str, *, headers: Mapping[str, str] | None = None, **more: str) -> Response:
     """A JSON error whose status line repeats the text: of an error, Label Studio shows people only that line."""
     text = mask_text(text)
     response = jsonify({"error": text, **more})

@@ -7,13 +7,14 @@ annotator's request. Nothing here calls Label Studio or a model.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
 
 import structlog
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from backend.core.domain import TITLE, ls_id_of
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
 from backend.core.project.ourselves import proof
 from backend.core.project.register import register
@@ -91,7 +92,7 @@ def blueprint(services: Services) -> Blueprint:
     return made
 
 
-def _project(body: dict[str, Any]) -> str:
+def _project(body: Mapping[str, JSON]) -> str:
     """The project as "<id>.<created>"."""
     key = text(body, "project", longest=40)
     ls_id = ls_id_of(key)
@@ -101,6 +102,6 @@ def _project(body: dict[str, Any]) -> str:
     return key
 
 
-def _extra_params(body: dict[str, Any]) -> Any:
+def _extra_params(body: Mapping[str, JSON]) -> JSON:
     given = body.get("extra_params")
     return text(body, "extra_params", longest=PARAMS_LIMIT) if isinstance(given, str) else given

@@ -20,6 +20,7 @@ from uuid import uuid4
 import structlog
 from redis import Redis, RedisError
 from rq import Queue, SimpleWorker
+from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -109,15 +110,15 @@ class QueueWorker(SimpleWorker):
                 self._stopping.wait(BEAT_SECONDS)
         return False
 
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # Any: RQ's, handed on
         """Called by RQ before and after each wait for a job; it raises while Redis is gone."""
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
             self._troubles.over("rq")
 
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:  # Any: as RQ has it, (type, error, traceback)
         """Called by RQ with what the job raised."""
-        error = exc_info[1]
+        error: BaseException = exc_info[1]
         if isinstance(error, RedisError):  # RQ could not tell how the job ended; the jobs themselves raise `QueueDown`
             error = self._running.jobs.down(error)
         self._error = error
@@ -127,7 +128,12 @@ class QueueWorker(SimpleWorker):
             log.error("job failed", error=one_line(error), exc_info=exc_info)
 
     def handle_job_failure(
-        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "", execution: Any = None
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: object = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
     ) -> None:
         """RQ's bookkeeping, without the stack trace: it may hold what must not lie in Redis, and is in the log."""
         error = one_line(self._error) if self._error else ""

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import lance
 import numpy as np
@@ -253,7 +253,7 @@ def _delete(uri: str, predicate: str) -> None:
         dataset.delete(predicate)
 
 
-def _open(uri: str) -> Any | None:
+def _open(uri: str) -> lance.LanceDataset | None:
     """The dataset's newest version, or None if there is no dataset. Raises OSError if there is one without a version.
 
     The first version is written before any row is, so that rows without one are what is left of a damaged dataset.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from lance import LanceDataset, LanceFragment
 from numpy.typing import NDArray
 
 from backend.core.domain import FeatureTable
@@ -31,7 +31,7 @@ class GrowingTable:
         """Bytes of the rows that are held."""
         return int(self._ids[: self._rows].nbytes + self._vectors[: self._rows].nbytes)
 
-    def update(self, dataset: Any) -> FeatureTable:
+    def update(self, dataset: LanceDataset) -> FeatureTable:
         """Catch up with `dataset` (an open lance.LanceDataset).
 
         Fragments only ever get added, except by deletions and compaction; after those everything is read again.
@@ -52,7 +52,7 @@ class GrowingTable:
         ids.flags.writeable = vectors.flags.writeable = False
         return FeatureTable(ids, vectors)
 
-    def _add(self, dataset: Any, fragments: list[Any]) -> None:
+    def _add(self, dataset: LanceDataset, fragments: list[LanceFragment]) -> None:
         found = read_ids(dataset, fragments)
         old = self._ids[: self._rows]
         if not len(found):
@@ -88,13 +88,13 @@ class GrowingTable:
         return ids[:total], ids, vectors
 
 
-def read_ids(dataset: Any, fragments: list[Any] | None = None) -> NDArray[np.int64]:
+def read_ids(dataset: LanceDataset, fragments: list[LanceFragment] | None = None) -> NDArray[np.int64]:
     """Task ids in the order of the rows, of all or of some fragments."""
     table = dataset.scanner(columns=["task_id"], fragments=fragments, scan_in_order=True).to_table()
     return np.asarray(table.column("task_id").to_numpy(), np.int64)
 
 
-def read_vectors(dataset: Any, fragments: list[Any], dims: int) -> Iterator[NDArray[np.float16]]:
+def read_vectors(dataset: LanceDataset, fragments: list[LanceFragment], dims: int) -> Iterator[NDArray[np.float16]]:
     """Vectors (m, dims) part by part, in the order of the rows, without a copy."""
     scanner = dataset.scanner(columns=["vector"], fragments=fragments, batch_size=SCAN_ROWS, scan_in_order=True)
     for batch in scanner.to_batches():
@@ -108,6 +108,6 @@ def _room(rows: int, dims: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]
     return np.empty(space, np.int64), np.empty((space, dims), np.float16)
 
 
-def _mark(fragment: Any) -> tuple[str, int]:
+def _mark(fragment: LanceFragment) -> tuple[str, int]:
     """What tells a fragment's content: its file has a unique name, and rows only ever get deleted."""
     return str(fragment.metadata.files[0].path), int(fragment.num_deletions)

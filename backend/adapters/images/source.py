@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import (
     HTTPError,
     IncompleteRead,
@@ -186,7 +186,7 @@ class ImageSource:
             return _Hop(parts.url, "named", self._routes.takes_token(path), True, self._routes.resolves(path))
         return _Hop(parts.url, self._rules.trust(url, otherwise="public" if led else None), False, False, store=led)
 
-    def _ask(self, hop: _Hop) -> Any:
+    def _ask(self, hop: _Hop) -> BaseHTTPResponse:
         """The answer, its body not yet read; servers that are away for a moment are asked again."""
         fresh = False
         for wait in (*WAITS, None):
@@ -212,7 +212,7 @@ class ImageSource:
             time.sleep(wait)
         raise LabelStudioRefused(401, "Label Studio refuses our token for images; check LABEL_STUDIO_API_KEY")
 
-    def _request(self, hop: _Hop) -> Any:
+    def _request(self, hop: _Hop) -> BaseHTTPResponse:
         # Label Studio answers 406 to those who take images only
         headers = {"User-Agent": "labelqueue", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         if hop.with_token:
@@ -231,7 +231,7 @@ class ImageSource:
             )
         return BadImage(f"{short(hop.url)}: {reason}")
 
-    def _body(self, response: Any, hop: _Hop) -> bytes:
+    def _body(self, response: BaseHTTPResponse, hop: _Hop) -> bytes:
         who = "Label Studio" if hop.label_studio else urlsplit(hop.url).netloc
         if response.status == 401 and hop.with_token:
             raise LabelStudioRefused(401, "Label Studio refuses our token for images; check LABEL_STUDIO_API_KEY")
@@ -250,7 +250,7 @@ class ImageSource:
             raise
         return bytes(data)
 
-    def _no(self, response: Any, hop: _Hop) -> str:
+    def _no(self, response: BaseHTTPResponse, hop: _Hop) -> str:
         """Why a cloud storage's image is not had, "" for other images."""
         if hop.resolves:
             return unresolved(hop.url, response.status)
@@ -268,7 +268,7 @@ class ImageSource:
             raise BadImage(f"larger than the limit of {self.max_bytes / MIB:.3g} MiB; raise MAX_IMAGE_MB to allow it")
 
 
-def _length(response: Any) -> int:
+def _length(response: BaseHTTPResponse) -> int:
     """Bytes that a body is said to have, 0 for none or nonsense."""
     said = response.headers.get("Content-Length", "")
     return int(said) if re.fullmatch("[0-9]{1,15}", said) else 0

@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from backend.adapters.label_studio.config import parse_config
 from backend.adapters.label_studio.data import pages_of
-from backend.adapters.label_studio.http import Api
+from backend.adapters.label_studio.http import Answer, Api, Query
 from backend.core.domain import (
     PLAIN,
     LabelConfig,
@@ -27,6 +26,7 @@ from backend.core.domain import (
     RemoteWebhook,
     Server,
 )
+from backend.core.domain.json_values import JSON
 from backend.core.errors import LabelStudioRefused
 from backend.core.kinds.annotations import parse_annotation, parse_time
 from backend.core.kinds.suggest import regions
@@ -102,7 +102,7 @@ class ApiLabelStudio:
             found += [raw["id"] for raw in self._api.get("/api/tasks/", query, timeout=LONG)["tasks"]]
         return sorted(found)
 
-    def _pages(self, ls_id: int, params: Mapping[str, Any], since: float | None) -> Iterator[dict[str, Any]]:
+    def _pages(self, ls_id: int, params: Query, since: float | None) -> Iterator[Answer]:
         after = 0
         while True:
             # resolve_uri=false: s3:// and the like stay as they are, not replaced by Label Studio's presign address
@@ -157,7 +157,7 @@ class ApiLabelStudio:
         title: str,
         *,
         auth: tuple[str, str] | None,
-        extra_params: Mapping[str, Any],
+        extra_params: Mapping[str, JSON],
     ) -> RemoteBackend:
         """Label Studio calls /health and /setup, makes a webhook `<url>/webhook` and sets model_version to `title`.
 
@@ -204,7 +204,7 @@ class ApiLabelStudio:
 
 def _query(after: int, since: float | None) -> str:
     """The Data Manager's filter: ids above `after`, changed not before `since`."""
-    items: list[dict[str, Any]] = []
+    items: list[dict[str, JSON]] = []
     if after:
         items.append({"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": after})
     if since is not None:
@@ -214,7 +214,7 @@ def _query(after: int, since: float | None) -> str:
     return json.dumps({"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]})
 
 
-def _project(raw: Mapping[str, Any]) -> RemoteProject:
+def _project(raw: Answer) -> RemoteProject:
     created = int(parse_time(raw["created_at"]))  # whole seconds, as in the `project` of /setup
     return RemoteProject(
         ls_id=raw["id"],
@@ -227,10 +227,10 @@ def _project(raw: Mapping[str, Any]) -> RemoteProject:
     )
 
 
-def _backend(raw: Mapping[str, Any]) -> RemoteBackend:
+def _backend(raw: Answer) -> RemoteBackend:
     """`state` as Label Studio abbreviates it: CO connected, DI disconnected, ER error."""
     return RemoteBackend(raw["id"], raw["url"], raw["title"] or "", raw["state"], raw["error_message"] or "")
 
 
-def _webhook(raw: Mapping[str, Any]) -> RemoteWebhook:
+def _webhook(raw: Answer) -> RemoteWebhook:
     return RemoteWebhook(raw["id"], raw["url"], raw["headers"] or {}, raw["is_active"])

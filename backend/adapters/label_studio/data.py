@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from backend.core.domain import MOST_PAGES, Pages
 
@@ -46,7 +45,7 @@ def check_value(value: str) -> str:
     return str(found[0][1:])
 
 
-def pages_of(data: Mapping[str, Any], values: Sequence[str]) -> Pages:
+def pages_of(data: Mapping[str, object], values: Sequence[str]) -> Pages:
     """References of all images that these values of Image tags show, in order; the note says what is amiss."""
     refs: list[str] = []
     amiss: list[str] = []
@@ -66,7 +65,7 @@ def pages_of(data: Mapping[str, Any], values: Sequence[str]) -> Pages:
     return Pages(tuple(refs[:MOST_PAGES]), "; ".join(amiss))
 
 
-def _images(data: Mapping[str, Any], value: str) -> Iterator[str | NoImage]:
+def _images(data: Mapping[str, object], value: str) -> Iterator[str | NoImage]:
     """The images that one value shows; what is no image among several is given as its reason."""
     if not VARIABLE.fullmatch(value):
         yield VARIABLE.sub(lambda match: _part(data, match[0][1:]), value)
@@ -85,7 +84,7 @@ def _images(data: Mapping[str, Any], value: str) -> Iterator[str | NoImage]:
             yield error
 
 
-def _text(found: Any, path: str) -> str:
+def _text(found: object, path: str) -> str:
     if not isinstance(found, str):
         raise NoImage(f"{path} is {_kind(found)}, not the address of an image")
     if not found.strip():
@@ -93,7 +92,7 @@ def _text(found: Any, path: str) -> str:
     return found
 
 
-def _part(data: Mapping[str, Any], path: str) -> str:
+def _part(data: Mapping[str, object], path: str) -> str:
     """What replaces a variable amid other text."""
     found = _get(data, path)
     if isinstance(found, int | float) and not isinstance(found, bool):
@@ -101,11 +100,11 @@ def _part(data: Mapping[str, Any], path: str) -> str:
     return _text(found, path)
 
 
-def _get(data: Mapping[str, Any], path: str) -> Any:
+def _get(data: Mapping[str, object], path: str) -> object:
     """lodash's `get`: a key that is written just so comes before the path. Raises `NoImage` naming what there is."""
     if path in data:
         return data[path]
-    found: Any = data
+    found: object = data
     walked = ""
     for key in re.findall(r"[^.[\]]+", path):
         step = MISSING
@@ -119,7 +118,7 @@ def _get(data: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def _here(found: Any, walked: str) -> str:
+def _here(found: object, walked: str) -> str:
     """Where the path ended, and what could have been taken there."""
     if isinstance(found, Mapping):
         keys = [_short(str(key)) for key in list(found)[:MOST_KEYS]]
@@ -128,7 +127,7 @@ def _here(found: Any, walked: str) -> str:
     return f"{walked} is {_kind(found)}"
 
 
-def _kind(found: Any) -> str:
+def _kind(found: object) -> str:
     """What a value is, in words."""
     if found is None:
         return "null"

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MARGIN = timedelta(seconds=30)  # an access token lives 300 s; one about to end is not handed out
 ACCOUNT = "Account & Settings > Personal Access Token in Label Studio"
+Answer: TypeAlias = Any  # Any: JSON of Label Studio, which is read where its shape is known
+Query: TypeAlias = Mapping[str, Any]  # Any: what httpx writes into an address
 BUSY = (429, 502, 503, 504)
 START = "start it, or correct LABEL_STUDIO_URL"
 
@@ -137,7 +139,7 @@ class Api:
         """Close the kept connections."""
         self._client.close()
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+    def get(self, path: str, params: Query | None = None, *, timeout: float | None = None) -> Answer:
         """JSON of a GET."""
         for attempt in Retrying(
             stop=stop_after_attempt(3) | stop_after_delay(10),
@@ -149,14 +151,18 @@ class Api:
                 return self._json("GET", path, params=params, timeout=timeout)
         raise AssertionError("unreachable: the last attempt raises")
 
-    def send(self, method: str, path: str, body: Any = None, *, timeout: float | None = None) -> Any:
+    def send(self, method: str, path: str, body: object = None, *, timeout: float | None = None) -> Answer:
         """JSON of a write, None for an empty answer. Never repeated: it may have taken effect though it failed."""
         return self._json(method, path, json=body, timeout=timeout)
 
-    def _json(self, method: str, path: str, *, timeout: float | None, **content: Any) -> Any:
+    def _json(
+        self, method: str, path: str, *, timeout: float | None, params: Query | None = None, json: object = None
+    ) -> Answer:
         limit = httpx.Timeout(timeout or self._timeout, connect=5.0)
         try:
-            answer = self._client.request(method, self.url + path, auth=self.auth, timeout=limit, **content)
+            answer = self._client.request(
+                method, self.url + path, auth=self.auth, timeout=limit, params=params, json=json
+            )
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise LabelStudioDown(
                 f"Label Studio at {self._shown} does not answer {method} {path} ({error or type(error).__name__});"

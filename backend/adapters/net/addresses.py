@@ -6,12 +6,12 @@ import json
 import secrets
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import Any
 
 from urllib3.exceptions import HTTPError
 
 from backend.adapters.net.guarded import Forbidden, open_pool
 from backend.core.domain import TITLE
+from backend.core.domain.json_values import JSON
 from backend.core.project.ourselves import proof
 
 LONGEST = 10_000  # bytes of an answer that are read
@@ -37,7 +37,7 @@ class HttpAddresses:
         # not even tell that, only a folder of models.
         return None if str(said.get("model_class", "")).startswith(TITLE) or "model_dir" in said else False
 
-    def _ask(self, url: str) -> dict[str, Any] | None:
+    def _ask(self, url: str) -> dict[str, JSON] | None:
         """The JSON object behind `url`, or None."""
         if not url.lower().startswith(("http://", "https://")):
             return None

@@ -12,12 +12,15 @@ import io
 import ipaddress
 import socket
 import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Trust = Literal["named", "public"]  # a host that the operator named may be private; one that a pattern let in may not
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -55,7 +58,7 @@ def _inner(address: Address) -> Address:
 class _DeadlineReader(io.RawIOBase):
     """Reads a socket until a moment: a server that sends a byte now and then does not hold a thread for ever."""
 
-    def __init__(self, sock: Any, seconds: float) -> None:
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
         self._until = time.monotonic() + seconds
@@ -63,7 +66,7 @@ class _DeadlineReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> Any:
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the whole answer took too long")
@@ -76,7 +79,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # Any: as http.client has it
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self.fp = io.BufferedReader(_DeadlineReader(sock, sock.gettimeout() or 30.0), 65536)
@@ -89,7 +92,7 @@ class _Checked:
     response_class = _DeadlineResponse
     _dns_host: str
     port: int
-    timeout: Any
+    timeout: float | None
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -115,7 +118,7 @@ class _Checked:
         raise NewConnectionError(self, f"cannot connect: {last}") from last  # type: ignore[arg-type]
 
 
-def _pools(trust: Trust) -> dict[str, Any]:
+def _pools(trust: Trust) -> dict[str, type[HTTPConnectionPool]]:
     plain = type("Plain", (_Checked, HTTPConnection), {"trust": trust})
     secure = type("Secure", (_Checked, HTTPSConnection), {"trust": trust})
     return {

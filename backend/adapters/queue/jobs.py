@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 
 from backend.adapters.queue.values import events_of, in_words, job_of, texts_of, worker_of
 from backend.core.domain import Caller, JobView, Knock, WorkerView
+from backend.core.domain.json_values import JSON
 from backend.core.errors import QueueDown
 from backend.core.jobs import Job, Lane
 from backend.core.text.masking import mask_url
@@ -107,7 +108,7 @@ class RqJobs:
 
     def __init__(self, redis_url: str, *, timeout: float = 0.5) -> None:
         retry = Retry(NoBackoff(), 1)  # once, at once: a pooled connection may be older than the server
-        # Any: the client's annotations mix the answers of commands with those of pipelines.
+        # Any: the client's annotations mix the answers of commands with those of pipelines
         self.redis: Any = Redis.from_url(
             redis_url, socket_connect_timeout=min(timeout, 0.3), socket_timeout=timeout, retry=retry
         )
@@ -167,7 +168,7 @@ class RqJobs:
                 pipeline.execute()
         return True
 
-    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def push_events(self, events: Sequence[Mapping[str, object]]) -> None:
         """Append to the list of events, whose oldest are dropped beyond a million. One round trip."""
         if not events:
             return
@@ -177,7 +178,7 @@ class RqJobs:
             pipeline.execute()
 
     @contextmanager
-    def take_events(self, limit: int) -> Iterator[list[dict[str, Any]]]:
+    def take_events(self, limit: int) -> Iterator[list[dict[str, JSON]]]:
         """The oldest events, removed when the block ends without an error; [] while another one takes.
 
         Items that are no JSON objects are passed over, and removed with the others.
@@ -199,7 +200,7 @@ class RqJobs:
             pipeline.llen(at("events")).llen(at("taken"))
             return sum(pipeline.execute())
 
-    def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
+    def knock(self, key: str, extra: Mapping[str, JSON], *, most: int) -> Knock:
         """Keep an unknown project's call for a day at most; see `ports.Jobs.knock`. One round trip."""
         now = time.time()
         text = json.dumps({"extra": dict(extra), "at": now})

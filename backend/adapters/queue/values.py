@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import structlog
 from redis import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 from backend.core.domain import JobView, WorkerView
+from backend.core.domain.json_values import JSON
 from backend.core.text.json_text import parse
 from backend.core.text.masking import mask_text
 
@@ -31,7 +31,7 @@ REFUSALS = (  # sign in Redis' answer, what it means, the way out
 )
 
 
-def events_of(raw: Iterable[bytes]) -> list[dict[str, Any]]:
+def events_of(raw: Iterable[bytes]) -> list[dict[str, JSON]]:
     """The events among the items of a list; what is none is said once."""
     found, strange = [], 0
     for item in raw:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.json_columns import feature_report
 from backend.adapters.state.switching import all_pending, begin_filling, fit_to_features
 from backend.adapters.state.tables import feature_sets, projects
 from backend.adapters.state.to_embed import MADE, drop_others, drop_version, live_version
-from backend.adapters.state.values import as_written, clean
+from backend.adapters.state.values import AnyRow, as_written, clean
 from backend.core.domain.training import FeatureReport, FeatureSet, Judgement, Method, Training
 from backend.core.errors import UnknownProject, UserError
 from backend.core.renewal.states import BEGINS, MOVES, RETIRED, UNDER_WAY, MoveName, after
@@ -51,7 +50,7 @@ class SqlFeatureSets:
         at: float,
     ) -> FeatureSet:
         """A new version in state "training". Raises `UserError` while another one is under way."""
-        values: dict[str, Any] = {"state": BEGINS["begin"], "method": method, "base": base, "labels": labels}
+        values: dict[str, object] = {"state": BEGINS["begin"], "method": method, "base": base, "labels": labels}
         values |= {"labels_digest": labels_digest, "held_out": list(held_out)}
         with self._db.write(project) as connection:
             busy = [item for item in _all(connection, project) if item.state in UNDER_WAY]
@@ -109,7 +108,7 @@ class SqlFeatureSets:
                 "backbone": backbone,
                 "reason": None if reason is None else clean(reason),
             }
-            values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+            values: dict[str, object] = {key: value for key, value in given.items() if value is not None}
             if report is not None:
                 values["report"] = {**_stored_report(connection, project, version), **report.to_json()}
             _write_first(connection, project)
@@ -174,7 +173,7 @@ def _write_first(connection: Connection, project: int) -> None:
         connection.execute(insert(feature_sets).values(**{**_empty(), **values, **times}, state="live"))
 
 
-def _insert(connection: Connection, project: int, least: int, values: Mapping[str, Any], at: float) -> FeatureSet:
+def _insert(connection: Connection, project: int, least: int, values: Mapping[str, object], at: float) -> FeatureSet:
     _write_first(connection, project)
     version = max(_all(connection, project)[-1].version + 1, least)
     row = {**_empty(), **values, "project": project, "version": version, "created_at": at, "updated_at": at}
@@ -193,12 +192,12 @@ def _serve(connection: Connection, chosen: FeatureSet) -> None:
     connection.execute(update(projects).where(projects.c.id == chosen.project).values(**values))
 
 
-def _set(connection: Connection, project: int, version: int, values: Mapping[str, Any]) -> None:
+def _set(connection: Connection, project: int, version: int, values: Mapping[str, object]) -> None:
     mine = (feature_sets.c.project == project, feature_sets.c.version == version)
     connection.execute(update(feature_sets).where(*mine).values(**values))
 
 
-def _empty() -> dict[str, Any]:
+def _empty() -> dict[str, object]:
     return {
         "backbone": "",
         "checkpoint": "",
@@ -213,7 +212,7 @@ def _empty() -> dict[str, Any]:
 
 
 @as_written
-def _feature_set(row: Row[Any]) -> FeatureSet:
+def _feature_set(row: AnyRow) -> FeatureSet:
     fields = dict(row._mapping)
     parts = {"held_out": tuple(fields["held_out"]), "report": feature_report(fields["report"])}
     return FeatureSet(**{**fields, **parts})

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, null, select, update
+from sqlalchemy import Connection, insert, null, select, update
 
 from backend.adapters.state.engine import Database
 from backend.adapters.state.tables import projects, publications, publishers, rankings
-from backend.adapters.state.values import clean
+from backend.adapters.state.values import AnyRow, clean
 from backend.core.domain import PUBLICATION_MOVES, Publication, PublicationState
 from backend.core.errors import ImpossibleMove, LeaseLost, UnknownProject, UserError
 
@@ -101,7 +100,7 @@ class SqlPublications:
                 raise UnknownRanking(f"there is no publication {publication}")
             if to not in PUBLICATION_MOVES[row.state]:
                 raise ImpossibleMove(f"publication {publication} is {row.state}: it cannot become {to}")
-            values: dict[str, Any] = {"state": to, "reason": clean(reason)}
+            values: dict[str, object] = {"state": to, "reason": clean(reason)}
             if to == "live":
                 _make_way(connection, project, row.healed)
                 values["live_at"] = at
@@ -167,7 +166,7 @@ def _fresh_version(connection: Connection, project: int, ranking: int, avoid: Co
     return next(fresh for fresh in (name, *further) if fresh not in used)
 
 
-def _publication(row: Row[Any]) -> Publication:
+def _publication(row: AnyRow) -> Publication:
     fields = dict(row._mapping)
     imported = fields.pop("imported")
     return Publication(**fields, imported=None if imported is None else tuple(imported))

@@ -6,15 +6,14 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
-from sqlalchemy import Row, Table, delete, insert, select, update
+from sqlalchemy import ScalarSelect, Table, delete, insert, select, update
 
 from backend.adapters.state import packing
 from backend.adapters.state.json_columns import learning_report
 from backend.adapters.state.publications import SqlPublications, UnknownRanking
 from backend.adapters.state.tables import heads, publications, ranking_inputs, rankings
-from backend.adapters.state.values import as_written
+from backend.adapters.state.values import AnyRow, as_written
 from backend.core.domain import Considered, Guess, Head, Inputs, LearningReport, Pick, Ranking, Strategy
 
 KEPT_PICKS = 50
@@ -139,7 +138,7 @@ class SqlRankings(SqlPublications):
             return [_ranking(row) for row in connection.execute(query)]
 
 
-def _nth_newest(table: Table, project: int, kept: int) -> Any:
+def _nth_newest(table: Table, project: int, kept: int) -> ScalarSelect[int]:
     """The id of the newest row that is not kept; null if there is none."""
     mine = select(table.c.id).where(table.c.project == project)
     return mine.order_by(table.c.id.desc()).offset(kept).limit(1).scalar_subquery()
@@ -170,12 +169,12 @@ def _guess(choice: str, confidence: float, present: list[str] | None = None) -> 
 
 
 @as_written
-def _head(row: Row[Any]) -> Head:
+def _head(row: AnyRow) -> Head:
     return Head(**{**row._mapping, "classes": tuple(row.classes), "report": learning_report(row.report)})
 
 
 @as_written
-def _ranking(row: Row[Any]) -> Ranking:
+def _ranking(row: AnyRow) -> Ranking:
     fields = dict(row._mapping)
     strategy = Strategy(fields.pop("strategy"), dict(fields.pop("params")))
     return Ranking(**{**fields, "strategy": strategy, "picks": _unpack(row.picks)})

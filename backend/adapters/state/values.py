@@ -6,13 +6,14 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Row, and_, false
+from sqlalchemy import ColumnElement, Row, and_, false
 
 from backend.adapters.state.sqlite_errors import StateError
 
 Item = TypeVar("Item")
+AnyRow: TypeAlias = "Row[Any]"  # Any: the database knows the types of the columns, we look when we read them
 
 CHUNK = 1000
 """Ids in one statement; SQLite allows some thousand parameters."""
@@ -22,11 +23,11 @@ LONGEST_CHOICE = 1000
 NOTHING = "[]"  # how the empty set of classes is stored
 
 
-def as_written(read: Callable[[Row[Any]], Item]) -> Callable[[Row[Any]], Item]:
+def as_written(read: Callable[[AnyRow], Item]) -> Callable[[AnyRow], Item]:
     """Make `StateError` of what a row's reader raises if a JSON column has not the shape that we wrote."""
 
     @wraps(read)
-    def reader(row: Row[Any]) -> Item:
+    def reader(row: AnyRow) -> Item:
         try:
             return read(row)
         except (TypeError, ValueError, KeyError, AttributeError, zlib.error) as error:
@@ -46,7 +47,7 @@ def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]
         yield items[start : start + size]
 
 
-def among(column: Any, ids: Sequence[int]) -> Any:
+def among(column: ColumnElement[int], ids: Sequence[int]) -> ColumnElement[bool]:
     """`column IN (ids)`, with its bounds.
 
     PostgreSQL knows nothing of a table that is just being filled, and without the bounds reads all of a project's rows.

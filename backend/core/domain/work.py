@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from backend.core.domain.json_values import JSON
 
 Knock = Literal["kept", "heard", "full"]
 
@@ -14,7 +16,7 @@ class Caller:
     """An unknown project that called /setup at `at`, with its extra params."""
 
     key: str
-    extra: Mapping[str, Any]
+    extra: Mapping[str, JSON]
     at: float
 
 

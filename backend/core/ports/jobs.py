@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from backend.core.domain import Caller, JobView, Knock, WorkerView
+from backend.core.domain.json_values import JSON
 from backend.core.jobs import Job
 
 
@@ -17,11 +18,11 @@ class Jobs(Protocol):
         """Enqueue the job unless one with its key waits already, runs, or backs off after failures."""
         ...
 
-    def push_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def push_events(self, events: Sequence[Mapping[str, object]]) -> None:
         """Keep webhook events for the next `absorb`, in one round trip; about a millisecond."""
         ...
 
-    def take_events(self, limit: int) -> AbstractContextManager[list[dict[str, Any]]]:
+    def take_events(self, limit: int) -> AbstractContextManager[list[dict[str, JSON]]]:
         """The oldest events, removed when the block ends without an error. One taker at a time (others: [])."""
         ...
 
@@ -29,7 +30,7 @@ class Jobs(Protocol):
         """Events not yet taken."""
         ...
 
-    def knock(self, key: str, extra: Mapping[str, Any], *, most: int) -> Knock:
+    def knock(self, key: str, extra: Mapping[str, JSON], *, most: int) -> Knock:
         """Keep the call of an unknown project for the workers ("kept").
 
         "heard": it waits already, or was settled lately; "full": `most` wait or are remembered. Nothing is kept then.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from backend.core.domain import LabelConfig, Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
+from backend.core.domain.json_values import JSON
 
 
 class LabelStudio(Protocol):
@@ -48,7 +49,7 @@ class LabelStudio(Protocol):
         title: str,
         *,
         auth: tuple[str, str] | None,
-        extra_params: Mapping[str, Any],
+        extra_params: Mapping[str, JSON],
     ) -> RemoteBackend: ...
     def delete_backend(self, backend: int) -> None: ...
     def webhooks(self, ls_id: int) -> list[RemoteWebhook]: ...

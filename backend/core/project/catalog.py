@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import selection
+from backend.core.domain.json_values import JSON
 from backend.core.errors import BadSetting
 
 
@@ -17,9 +18,9 @@ class StrategyCard:
     summary: str
     needs: tuple[str, ...]
     tags: tuple[str, ...]
-    params: dict[str, dict[str, Any]]
+    params: Mapping[str, Mapping[str, object]]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from backend.core.domain import Project, Publication, RemoteProject
+from backend.core.domain import Project, Publication, RemoteProject, WorkerView
+from backend.core.domain.json_values import JSON
 from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
 from backend.core.project import wording
 from backend.core.project.ourselves import CONNECTED, base_of, carries_secret, is_our_row, our_hooks
@@ -31,7 +32,7 @@ class Finding:
     what: str
     cure: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
     def masked(self) -> Finding:
@@ -105,7 +106,7 @@ def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[]
         yield Finding("ok", f"the web process answers at {url}")
 
 
-def _devices(workers: list[Any]) -> str:
+def _devices(workers: Sequence[WorkerView]) -> str:
     return ", ".join(sorted({worker.device or "cpu" for worker in workers}))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from backend.core.domain import Guess, JobView, Kind, Project, WorkerView
+from backend.core.domain.json_values import JSON
 from backend.core.jobs import embed
 from backend.core.learning import curve
 from backend.core.learning.curve import Accuracy, HeadView
@@ -64,7 +64,7 @@ class ProjectStatus:
     classes: Mapping[str, int]  # tasks of each; one with a set of classes counts for all of them
     strategy: str
     preset: str | None  # the name by which the strategy was chosen, if not its own
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     batch_size: int
     preannotate: bool
     live: LiveRanking | None
@@ -86,7 +86,7 @@ class ProjectStatus:
     eta: float | None  # seconds until all tasks are embedded, from the rate of the running jobs
     at: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
 
@@ -102,7 +102,7 @@ class QueueItem:
     image: str | None
     audit: bool  # drawn at random, shown without a guess
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from backend.core.domain import LabelConfig
 from backend.core.learning.curve import Accuracy, HeadView
@@ -56,7 +55,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
-def strategy(name: str, preset: str | None, params: Mapping[str, Any]) -> str:
+def strategy(name: str, preset: str | None, params: Mapping[str, object]) -> str:
     """ "asvp-margin (margin) k=2": as people named it, and the selector that a preset stands for."""
     named = f"{preset} ({name})" if preset else name
     return " ".join([named, *(f"{key}={value}" for key, value in params.items())])

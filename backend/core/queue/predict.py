@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from backend.core.domain import TITLE, Project, is_another, ls_id_of
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UnknownProject, UserError
 from backend.core.kinds.suggest import regions
 from backend.core.services import Services
 
 
-def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[str, Any]]:
+def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[str, JSON]]:
     """One item per task, in order: the guess as a region, and a score that agrees with the live queue.
 
     Tasks of the live ranking score their position in [0, 1); all others lie behind it in [1, 2], least sure first.
@@ -30,7 +30,7 @@ def predict(services: Services, key: str, task_ids: Sequence[int]) -> list[dict[
         picks = services.rankings.get(live.ranking).picks
         positions = {pick.task_id: place / len(picks) for place, pick in enumerate(picks)}
     drawn = {task.id for task in services.tasks.list(project.id, ids=task_ids, limit=len(task_ids)) if task.audit}
-    items = []
+    items: list[dict[str, JSON]] = []
     for task in task_ids:
         guess = guesses.get(task)
         behind = 1.0 + (guess.confidence if guess else 1.0)

@@ -9,7 +9,7 @@ how they change are in `states`; a job whose move comes too late stops there and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import cast, get_args
 
 import numpy as np
 import structlog
@@ -97,9 +97,7 @@ def rollback(services: Services, project_id: int, version: int) -> None:
     rank_on_switched(services, project_id)
 
 
-def act(
-    services: Services, project: Project, action: str, *, method: str | None = None, version: int | None = None
-) -> str:
+def act(services: Services, project: Project, action: str, *, method: object = None, version: int | None = None) -> str:
     """What a person asks for: "start" (with or without a method), "cancel" or "rollback" to a version; told in words.
 
     Raises `UserError`; then nothing has changed.
@@ -107,8 +105,7 @@ def act(
     if action == "start":
         if method is not None and method not in get_args(Method):
             raise UserError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
-        chosen: Any = method
-        made = start(services, project.id, chosen)
+        made = start(services, project.id, cast(Method | None, method))
         return f"version {made.version} is fine-tuned by {made.method} on {made.labels} labels"
     if action == "cancel":
         return f"the renewal to version {cancel(services, project.id).version} is cancelled"

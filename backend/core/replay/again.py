@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from backend.core.domain import FeatureTable, Inputs, Pick, Ranking
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
 from backend.core.learning.heads import learn
 from backend.core.learning.labels import Labels
@@ -42,7 +42,7 @@ class Replayed:
     differs: tuple[str, ...]
     tasks: tuple[int, ...]  # in the order made again
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JSON]:
         return asdict(self)
 
 

@@ -3,19 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from math import isfinite
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.project.presets import preset
-from backend.core.replay.curves import ENOUGH, Comparison, Interval, compare
+from backend.core.replay.curves import ENOUGH, Comparison, Interval, Verdict, compare
 from backend.core.replay.simulate import BASE, Plan, Run, bundle
 
 
-def report(plan: Plan, runs: Sequence[Run], *, target: float | None = None) -> dict[str, Any]:
+class Figure(TypedDict):
+    """A value with its interval; None: infinite or unknown."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    draws: int
+    verdict: Verdict
+
+
+class Renewed(TypedDict):
+    """What became of a renewal in one draw."""
+
+    seed: int
+    what: str
+
+
+class Arm(TypedDict):
+    """One strategy under one head, compared with the base; see `curves.Comparison`."""
+
+    name: str
+    strategy: str
+    head: str
+    accuracy: list[float]
+    gap: list[Figure]
+    area: float
+    area_gap: Figure
+    wins: int
+    ties: int
+    losses: int
+    labels_to_target: float | None
+    saved: Figure
+    saved_at: list[Figure]
+    seconds_a_round: float
+    renewals: list[Renewed]
+
+
+class Summary(TypedDict):
+    """What summary.json holds beside what was simulated (see `Simulated`)."""
+
+    base: str
+    labels: list[int]
+    further: dict[str, float]
+    seeds: list[int]
+    test_share: float
+    target: float
+    arms: list[Arm]
+    notes: list[str]
+
+
+class Simulated(Summary):
+    """The same with the data: their name, how many images of which classes."""
+
+    source: str
+    images: int
+    classes: list[str]
+
+
+def report(plan: Plan, runs: Sequence[Run], *, target: float | None = None) -> Summary:
     """JSON-able summary: "arms" in the plan's order, each compared with random under the first head.
 
     null stands for what is infinite or unknown: labels never enough, an interval without a limit.
@@ -62,7 +119,7 @@ def _arms(plan: Plan) -> list[tuple[str, str]]:
     return [(item.name, head) for item, head in plan.arms]
 
 
-def _arm(plan: Plan, runs: Sequence[Run], arm: tuple[str, str], found: Comparison) -> dict[str, Any]:
+def _arm(plan: Plan, runs: Sequence[Run], arm: tuple[str, str], found: Comparison) -> Arm:
     mine = [run for run in runs if (run.strategy, run.head) == arm]
     return {
         "name": label(plan, *arm),
@@ -83,6 +140,6 @@ def _arm(plan: Plan, runs: Sequence[Run], arm: tuple[str, str], found: Compariso
     }
 
 
-def _interval(item: Interval) -> dict[str, Any]:
-    plain = {name: value if isfinite(value) else None for name, value in asdict(item).items()}
-    return {**plain, "verdict": item.verdict}
+def _interval(item: Interval) -> Figure:
+    value, low, high = (end if isfinite(end) else None for end in (item.value, item.low, item.high))
+    return {"value": value, "low": low, "high": high, "draws": item.draws, "verdict": item.verdict}

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -75,7 +75,7 @@ def absorb(services: Services, limit: int = 1000) -> int:
                 break
             by_project: dict[int, list[dict[str, Any]]] = defaultdict(list)
             for event in filter(_is_event, events):
-                by_project[event["project"]].append(event)
+                by_project[cast(int, event["project"])].append(event)
             strange = len(events) - sum(map(len, by_project.values()))
             if strange:
                 log.warning("passed over events that we did not write", events=strange)

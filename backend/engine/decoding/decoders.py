@@ -6,6 +6,7 @@ A C library cannot be interrupted in a thread; a process can, and its memory has
 from __future__ import annotations
 
 import fcntl
+import io
 import mmap
 import os
 import select
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -141,8 +142,8 @@ class _Process:
             bufsize=0,
         )
         assert self._process.stdin and self._process.stdout
-        self._given: Any = self._process.stdin
-        self._answers: Any = self._process.stdout
+        self._given = cast(io.FileIO, self._process.stdin)
+        self._answers = cast(io.FileIO, self._process.stdout)
         self._patience = max(PATIENCE * seconds, 60)
         self._about = ""
         if sys.platform == "linux":

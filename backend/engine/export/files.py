@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from backend import __version__
+from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
 from backend.core.replay.export import LabelRow, Package, RankingRow
 from backend.engine.backbone import DEFAULT, architecture_of, open_backbone
@@ -23,6 +24,7 @@ from backend.engine.export.model import CONFIG, join, save
 from backend.engine.export.onnx import write_onnx
 from backend.report.model_card import card
 
+Row = TypeVar("Row", LabelRow, RankingRow)
 TIMES = ("labeled_at", "made_at")
 CHUNK = 10_000
 TYPES = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "str": pa.string()}
@@ -51,7 +53,7 @@ def export_files(package: Package, folder: Path, *, backbone: str, pixels: int |
     model, arguments = join(network, architecture_of(name, network), package.head)
     folder.mkdir(parents=True, exist_ok=True)
     side = network.about.pixels
-    prepare = {
+    prepare: dict[str, JSON] = {
         "input_size": [3, side, side],
         "interpolation": "bicubic",
         "mean": list(network.mean),
@@ -60,7 +62,7 @@ def export_files(package: Package, folder: Path, *, backbone: str, pixels: int |
         "crop_mode": "squash",
     }
     versions = {"labelqueue": __version__, "timm": version("timm"), "torch": version("torch")}
-    config = {
+    config: dict[str, JSON] = {
         "timm": arguments,
         "classes": list(package.classes),
         "preprocessing": prepare,
@@ -79,7 +81,7 @@ def export_files(package: Package, folder: Path, *, backbone: str, pixels: int |
     return [f"no ONNX file: {no_onnx}"] if no_onnx else []
 
 
-def write_tables(stem: Path, kind: type, rows: Iterable[Any]) -> None:
+def write_tables(stem: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     """`stem`.csv and `stem`.parquet with the fields of dataclass `kind`; times as UTC, parameters as JSON text."""
     names = [field.name for field in fields(kind)]
     schema = pa.schema([(field.name, _type(field.name, str(field.type))) for field in fields(kind)])
@@ -102,24 +104,24 @@ def _type(name: str, annotation: str) -> pa.DataType:
     return TYPES.get(annotation.removesuffix(" | None"), pa.string())
 
 
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
+def _plain(record: Mapping[str, object]) -> dict[str, object]:
     out = dict(record)
     for name, value in record.items():
-        if name in TIMES and value is not None:
+        if name in TIMES and isinstance(value, float):
             out[name] = datetime.fromtimestamp(value, UTC)
         elif isinstance(value, dict):
             out[name] = json.dumps(value, sort_keys=True)
     return out
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _chunks(rows: Iterable[Any]) -> Iterable[Sequence[Any]]:
-    part: list[Any] = []
+def _chunks(rows: Iterable[Row]) -> Iterable[Sequence[Row]]:
+    part: list[Row] = []
     for row in rows:
         part.append(row)
         if len(part) == CHUNK:

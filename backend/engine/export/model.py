@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from backend.core.domain.json_values import JSON
 from backend.core.errors import BackboneError, BadImage, UserError
 from backend.engine.backbone import Network
 from backend.engine.decoding.decode import decode
@@ -30,14 +31,14 @@ BATCH = 32
 MAX_PIXELS = 100_000_000
 
 
-def join(network: Network, architecture: str, head: LinearHead) -> tuple[nn.Module, dict[str, Any]]:
+def join(network: Network, architecture: str, head: LinearHead) -> tuple[nn.Module, dict[str, JSON]]:
     """(timm's model with the head as its classifier, the arguments of `timm.create_model` that make its like).
 
     The temperature is folded into the classifier: softmax of the logits is calibrated. Raises `BackboneError` for a
     network whose classifier is more than a linear layer on the features.
     """
     classes = head.weight.shape[1]
-    model: Any = copy.deepcopy(network.model)
+    model: Any = copy.deepcopy(network.model)  # Any: timm's models have more methods than nn.Module tells
     model.reset_classifier(classes)
     classifier = model.get_classifier()
     if not isinstance(classifier, nn.Linear) or classifier.in_features != head.weight.shape[0]:
@@ -46,7 +47,7 @@ def join(network: Network, architecture: str, head: LinearHead) -> tuple[nn.Modu
         classifier.weight.copy_(torch.from_numpy(head.weight.T / np.float32(head.temperature)))
         bias = np.maximum(head.bias / np.float32(head.temperature), np.float32(NEVER))
         classifier.bias.copy_(torch.from_numpy(bias))
-    made = {"model_name": architecture, "num_classes": classes}
+    made: dict[str, JSON] = {"model_name": architecture, "num_classes": classes}
     if hasattr(model, "patch_embed"):
         made["img_size"] = network.about.pixels
     model = model.eval().requires_grad_(False)
@@ -69,7 +70,7 @@ def _prove(network: Network, model: nn.Module, head: LinearHead) -> None:
         )
 
 
-def save(folder: Path, model: nn.Module, config: dict[str, Any]) -> None:
+def save(folder: Path, model: nn.Module, config: Mapping[str, JSON]) -> None:
     """Write weights and config, and prove that plain timm takes them."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     safetensors.torch.save_file(state, str(folder / WEIGHTS), {"format": "pt"})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from backend.engine.backbone import HEADS, Network
@@ -51,7 +51,7 @@ def optimizer_of(model: Classifier, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups)
 
 
-def set_linear_head(model: Classifier, features: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], seed: int) -> None:
+def set_linear_head(model: Classifier, features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> None:
     """Fit the head on frozen features: LP of LP-FT, solved exactly instead of by SGD, its strength chosen out of fold.
 
     The temperature is folded in, so that the first gradients of the backbone are those of a calibrated head: a head

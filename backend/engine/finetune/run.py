@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from backend.core.domain.json_values import JSON
 from backend.core.domain.training import Epoch, TrainingOrder
 from backend.core.errors import TrainingFailed
 from backend.engine.backbone import Network
 from backend.engine.backbone_fast import choose_precision
+from backend.engine.checkpoints import About
 from backend.engine.finetune.images import Augment, Normalise, Pictures
 from backend.engine.finetune.model import Classifier, optimizer_of, set_linear_head
 from backend.engine.finetune.recipe import Recipe, rate_at
@@ -201,7 +201,7 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
-def position(run: Run) -> dict[str, JSON]:
+def position(run: Run) -> About:
     """Where the run stands, as JSON; the schedule is a function of `done`."""
     return {"done": run.done, "records": [asdict(record) for record in run.records], "part": run.part}
 

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -24,7 +23,7 @@ from backend.core.domain.training import Epoch, Example, TrainingOrder, Training
 from backend.core.errors import BadSetting, TrainingFailed
 from backend.engine.backbone import DEFAULT, Network, architecture_of, open_backbone
 from backend.engine.backbone_fast import choose_device, keep_memory
-from backend.engine.checkpoints import BEST, LAST, Checkpoints
+from backend.engine.checkpoints import BEST, LAST, About, Checkpoints
 from backend.engine.decoding.decode import Decode, decode
 from backend.engine.finetune.images import CACHE_BYTES, Images, Pictures
 from backend.engine.finetune.model import fill, fill_moments, head_name, moments_of, weights_of
@@ -116,7 +115,7 @@ class TimmTrainer:
 
     def _resume(self, order: TrainingOrder) -> tuple[Run, Network]:
         """The run where its last kept epoch ended: in memory, from its checkpoint, or new."""
-        about = self._checkpoints.about(_key(order, LAST)) or {}
+        about: About = self._checkpoints.about(_key(order, LAST)) or {}
         if self._warm is not None and self._warm[0] == order and self._warm[1].done == about.get("done"):
             return self._warm[1], self._warm[2]
         self._warm = None
@@ -149,7 +148,7 @@ class TimmTrainer:
         """First the best weights, then the state: a kill in between repeats the epoch, which writes the same again."""
         order, head = run.order, head_name(network)
         weights = weights_of(run.model, head)
-        about = {
+        about: About = {
             "architecture": architecture_of(order.backbone or self._backbone or DEFAULT, network),
             "pixels": network.about.pixels,
             "mean": network.mean,
@@ -171,7 +170,7 @@ class TimmTrainer:
             {**position(run), "identity": _identity(order, run.recipe, network), "labels": _labels(order)},
         )
 
-    def _restore(self, run: Run, network: Network, about: dict[str, Any]) -> None:
+    def _restore(self, run: Run, network: Network, about: About) -> None:
         state = self._checkpoints.read(_key(run.order, LAST))
         fill(run.model, head_name(network), _below(state, "model/"))
         fill_moments(run.model, run.optimizer, _below(state, "optimizer/"))
@@ -211,7 +210,7 @@ def _labels(order: TrainingOrder) -> list[list[int]]:
     return [[e.task_id, e.label] for e in (*order.train, *order.held_out) if e.weight == 1]
 
 
-def _continues(about: dict[str, Any], order: TrainingOrder, recipe: Recipe, network: Network) -> bool:
+def _continues(about: About, order: TrainingOrder, recipe: Recipe, network: Network) -> bool:
     """Whether a kept state is of this order: labels may have gone since, none may have come or changed.
 
     A run's name alone does not tell: a database that was made anew counts its versions from 1 again.

@@ -40,9 +40,10 @@ def add_routes(made: Blueprint, services: Services) -> None:
     @describe(shape(retried=INTEGER), body=RETRY)
     def retry_tasks(number: int) -> ResponseReturnValue:
         """Embed failed tasks again: all, or those of `ids`."""
-        ids = json_object("ids").get("ids")
-        if ids is not None:
-            if not isinstance(ids, list) or len(ids) > MOST_ROWS:
+        given = json_object("ids").get("ids")
+        ids = None
+        if given is not None:
+            if not isinstance(given, list) or len(given) > MOST_ROWS:
                 raise UserError(f"ids must be a list of at most {MOST_ROWS} task ids")
-            ids = [integer(value, "a task id") for value in ids]
+            ids = [integer(value, "a task id") for value in given]
         return jsonify({"retried": retry(services, find(number), ids)})
