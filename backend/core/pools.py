@@ -92,6 +92,7 @@ class Pools:
 
         pool, known = self._pool(project, version, table, marks)
         features = table.vectors if known.all() else table.vectors[known]
+        # Any: keywords of two functions, as each names them
         how: dict[str, Any] = {"kind": kind, "graph": pool.graph, "seed": seed, "scaling": pool.scaling}
         if kind == "auto" and pool.graph is None:
             how["kind"] = "linear"

@@ -46,7 +46,7 @@ class _Json(DefaultJSONProvider):
 
     sort_keys = False
 
-    def dumps(self, obj: Any, **kwargs: Any) -> str:
+    def dumps(self, obj: object, **kwargs: Any) -> str:  # Any: json's own keywords
         return super().dumps(rounded(obj), **kwargs)
 
 

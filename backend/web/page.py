@@ -6,7 +6,6 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, make_response, render_template
 from flask.typing import ResponseReturnValue
@@ -59,7 +58,7 @@ def blueprint(services: Services, settings: Settings) -> Blueprint:
     return made
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> object:
     """What a template prints: text from the world (titles, names of classes) without control characters."""
     return printable(value) if type(value) is str else value  # not `Markup`, which is ours
 

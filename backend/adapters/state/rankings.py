@@ -160,7 +160,7 @@ def _unpack(packed: bytes | None) -> tuple[Pick, ...]:
     )
 
 
-def _told(guess: Guess) -> list[Any]:
+def _told(guess: Guess) -> list[object]:
     return [guess.choice, guess.confidence, *([guess.present] if guess.present is not None else [])]
 
 

@@ -8,14 +8,13 @@ from typing import Literal
 
 from backend.core.domain.json_values import JSON
 
-
 ACCURACY = "accuracy"
 """What is measured where a label is one class."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditAccuracy:
-    """Accuracy (or what `measure` names) on `labels` audit labels with its interval; None, 0 and 1 while there are none.
+    """Accuracy, or what `measure` names, on `labels` audit labels with its interval; None, 0, 1 while there are none.
 
     population : tasks that the audit stands for. None: judged before there was an interval for every look, by Wilson's.
     """

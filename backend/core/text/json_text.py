@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import NoReturn
 
 from backend.core.domain.json_values import JSON
@@ -48,7 +49,7 @@ def parse(text: str | bytes, what: str) -> JSON:
     return value
 
 
-def rounded(value: Any) -> Any:
+def rounded(value: object) -> object:
     """A value for JSON that people and programs read, its floats without the noise of sums: 1.0 for 0.9999999999999998.
 
     Twelve digits below a million; above it, as in seconds since the epoch, three decimals.

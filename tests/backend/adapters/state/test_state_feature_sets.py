@@ -39,4 +39,3 @@ def test_of_many_jobs_that_write_a_report_at_once_each_is_kept(state: State, pro
         list(pool.map(lambda number: (slice_of_training, rate)[number % 2](number), range(12)))
     found = sets.get(project.id, 2).report
     assert found.training == training and found.embed_rate in range(12)
-
