@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import NotRequired, Protocol, TypedDict
 
 from backend.core.domain import ls_id_of
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UnknownProject
+from backend.core.json_values import JSON
 from backend.core.project.register import register
 from backend.core.queue.predict import predict
 from backend.core.services import Services

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from backend.core.domain.json_values import JSON
 from backend.core.errors import BadSetting
 from backend.core.text.json_text import BadJson, parse, rounded
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from backend.core.domain import JobView, Project
+    from backend.core.json_values import JSON
     from backend.core.queue.nudges import Asked
     from backend.core.services import Services
     from backend.settings import Settings

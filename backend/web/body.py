@@ -8,8 +8,8 @@ from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from backend.core.domain import LARGEST_ID
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
+from backend.core.json_values import JSON
 from backend.core.text.json_text import parse
 
 

@@ -14,8 +14,8 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from backend.core.domain import TITLE, ls_id_of
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
+from backend.core.json_values import JSON
 from backend.core.project.ourselves import proof
 from backend.core.project.register import register
 from backend.core.queue.predict import predict

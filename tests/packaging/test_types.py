@@ -1,6 +1,6 @@
 """`Any` switches mypy off wherever its value goes: it stands only where a comment "# Any: why" gives the reason.
 
-JSON has `backend.core.domain.json_values.JSON`; a value that is only looked at is an `object`; what Label Studio or a
+JSON has `backend.core.json_values.JSON`; a value that is only looked at is an `object`; what Label Studio or a
 library leaves open is named once, as `Answer` in `backend/adapters/label_studio/http.py`.
 """
 

@@ -26,8 +26,8 @@ from backend.core.domain import (
     RemoteWebhook,
     Server,
 )
-from backend.core.domain.json_values import JSON
 from backend.core.errors import LabelStudioRefused
+from backend.core.json_values import JSON
 from backend.core.kinds.annotations import parse_annotation, parse_time
 from backend.core.kinds.suggest import regions
 

@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from backend.adapters.net.guarded import Forbidden, open_pool
 from backend.core.domain import TITLE
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 from backend.core.project.ourselves import proof
 
 LONGEST = 10_000  # bytes of an answer that are read

@@ -23,9 +23,9 @@ from rq.serializers import JSONSerializer
 
 from backend.adapters.queue.values import events_of, in_words, job_of, texts_of, worker_of
 from backend.core.domain import Caller, JobView, Knock, WorkerView
-from backend.core.domain.json_values import JSON
 from backend.core.errors import QueueDown
 from backend.core.jobs import Job, Lane
+from backend.core.json_values import JSON
 from backend.core.text.masking import mask_url
 
 PREFIX = "labelqueue:"

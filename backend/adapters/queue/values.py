@@ -10,7 +10,7 @@ import structlog
 from redis import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 from backend.core.domain import JobView, WorkerView
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 from backend.core.text.json_text import parse
 from backend.core.text.masking import mask_text
 

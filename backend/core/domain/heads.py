@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 
 ACCURACY = "accuracy"
 """What is measured where a label is one class."""

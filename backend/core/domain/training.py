@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 
 FeatureSetState = Literal["live", "retired", "training", "embedding", "judging", "rejected", "failed", "cancelled"]
 Method = Literal["lp-ft", "ft"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 
 Knock = Literal["kept", "heard", "full"]
 

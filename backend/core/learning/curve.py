@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from backend.core.domain import AuditReport, Head, LearningReport, Project
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 from backend.core.services import Services
 
 

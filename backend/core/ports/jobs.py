@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from backend.core.domain import Caller, JobView, Knock, WorkerView
-from backend.core.domain.json_values import JSON
 from backend.core.jobs import Job
+from backend.core.json_values import JSON
 
 
 class Jobs(Protocol):

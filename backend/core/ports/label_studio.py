@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from backend.core.domain import LabelConfig, Prediction, RemoteBackend, RemoteProject, RemoteTask, RemoteWebhook, Server
-from backend.core.domain.json_values import JSON
+from backend.core.json_values import JSON
 
 
 class LabelStudio(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import selection
-from backend.core.domain.json_values import JSON
 from backend.core.errors import BadSetting
+from backend.core.json_values import JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from backend.core.domain import Project, Publication, RemoteProject, WorkerView
-from backend.core.domain.json_values import JSON
 from backend.core.errors import LabelQueueError, LabelStudioError, UnknownProject
+from backend.core.json_values import JSON
 from backend.core.project import wording
 from backend.core.project.ourselves import CONNECTED, base_of, carries_secret, is_our_row, our_hooks
 from backend.core.project.status import healed

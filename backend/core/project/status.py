@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from backend.core.domain import Guess, JobView, Kind, Project, WorkerView
-from backend.core.domain.json_values import JSON
 from backend.core.jobs import embed
+from backend.core.json_values import JSON
 from backend.core.learning import curve
 from backend.core.learning.curve import Accuracy, HeadView
 from backend.core.renewal import advise, view

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from backend.core.domain import TITLE, Project, is_another, ls_id_of
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UnknownProject, UserError
+from backend.core.json_values import JSON
 from backend.core.kinds.suggest import regions
 from backend.core.services import Services
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from backend.core.domain import Project
-from backend.core.domain.json_values import JSON
 from backend.core.domain.training import FeatureSet
+from backend.core.json_values import JSON
 from backend.core.renewal import advise, pseudo
 from backend.core.renewal.rules import mode_of
 from backend.core.renewal.states import ongoing

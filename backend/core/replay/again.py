@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from backend.core.domain import FeatureTable, Inputs, Pick, Ranking
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
+from backend.core.json_values import JSON
 from backend.core.learning.heads import learn
 from backend.core.learning.labels import Labels
 from backend.core.pools import Pools, prepare

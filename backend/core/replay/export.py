@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.core.domain import AuditAccuracy, LearningReport, Project, Ranking
-from backend.core.domain.json_values import JSON
 from backend.core.domain.training import FeatureSet
 from backend.core.errors import UserError
+from backend.core.json_values import JSON
 from backend.core.learning import audit
 from backend.core.learning.heads import named
 from backend.core.learning.labels import Labels, as_text, read_labels

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NoReturn
 
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
+from backend.core.json_values import JSON
 
 DEEPEST = 100  # levels of lists and objects; label configs, tasks and regions of Label Studio have about ten
 LONGEST_INT = 300  # digits; a float holds 308, and Python reads no more than 4,300

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from backend import __version__
-from backend.core.domain.json_values import JSON
 from backend.core.errors import UserError
+from backend.core.json_values import JSON
 from backend.core.replay.export import LabelRow, Package, RankingRow
 from backend.engine.backbone import DEFAULT, architecture_of, open_backbone
 from backend.engine.checkpoints import Checkpoints

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from backend.core.domain.json_values import JSON
 from backend.core.errors import BackboneError, BadImage, UserError
+from backend.core.json_values import JSON
 from backend.engine.backbone import Network
 from backend.engine.decoding.decode import decode
 from selection.proxy.heads.linear import LinearHead
