@@ -16,10 +16,7 @@ from tests.harness.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-BOXES = (
-    '<View><Image name="img" value="$image"/><RectangleLabels name="box" toName="img"><Label value="cat"/>'
-    "</RectangleLabels></View>"
-)
+CAPTIONS = '<View><Image name="img" value="$image"/><TextArea name="caption" toName="img"/></View>'
 TEXT = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
 
 
@@ -55,15 +52,15 @@ def test_a_wrong_token_and_an_absent_server_are_told_apart(live: Live, tmp_path:
     assert "does not answer" in said.stdout + said.stderr
 
 
-def test_a_project_without_images_is_refused_and_one_with_boxes_is_queued_by_geometry(live: Live) -> None:
+def test_a_project_without_images_is_refused_and_one_with_captions_is_queued_by_geometry(live: Live) -> None:
     texts = live.label_studio.create_project("texts", TEXT)
     assert "Image tag" in live.labelqueue.run("connect", texts, "--url", live.labelqueue.url, ok=False).stderr
-    boxes = live.label_studio.create_project("boxes", BOXES)
-    live.add(boxes, 30)
-    live.labelqueue.run("connect", boxes, "--url", live.labelqueue.url)
-    live.ready(boxes, 30)
-    assert live.label_studio.next_task(boxes) == live.queue(boxes)[0]
-    said = live.labelqueue.run("strategy", boxes, "margin", ok=False).stderr
+    captions = live.label_studio.create_project("captions", CAPTIONS)
+    live.add(captions, 30)
+    live.labelqueue.run("connect", captions, "--url", live.labelqueue.url)
+    live.ready(captions, 30)
+    assert live.label_studio.next_task(captions) == live.queue(captions)[0]
+    said = live.labelqueue.run("strategy", captions, "margin", ok=False).stderr
     assert "probabilities" in said
 
 
