@@ -1,4 +1,4 @@
-"""How fast the web process answers while clients hang that never finish a request, and when these are cut off.
+"""How fast the web process answers while clients hang that never finish a request or never read, and when they are cut.
 
     python -m benchmarks.slow_clients [--clients 200]
 
@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from backend.adapters.state import open_state
-from backend.core.tasks.sync import SECRET_HEADER
+from backend.core.project.ourselves import SECRET_HEADER
 from tests.backend.requests import CREATED
 from tests.harness.labelqueue import RealLabelQueue
-from tests.harness.slow_clients import SlowClients, answer_ms
+from tests.harness.slow_clients import DEAF, SlowClients, answer_ms, fill
 from tests.harness.valkey import Valkey
 from tests.harness.waiting import wait_for
 
@@ -38,14 +38,20 @@ def main() -> None:
             ours.start_web()
             state = open_state(f"sqlite:///{ours.home}/labelqueue.sqlite")
             secret = {SECRET_HEADER: state.projects.secret("webhook")}
+            fill(state)
             state.close()
             print("| ms: median, 95%, slowest | /health | webhook |\n|---|---|---|")
             _row("no other client", ours.port, secret)
-            with SlowClients(ours.port, count) as slow:
-                _row(f"{count} slow clients", ours.port, secret)
-                wait_for(lambda: not slow.open, 60, what="the end of all slow clients")
-                for kind, seconds in slow.cut_after().items():
-                    print(f"| {kind}: cut after | {seconds:.1f} s | |")
+            _slow(f"{count} slow clients", SlowClients(ours.port, count), ours.port, secret)
+            _slow("16 that read nothing", SlowClients(ours.port, 16, tuple(DEAF)), ours.port, secret)
+
+
+def _slow(what: str, slow: SlowClients, port: int, secret: dict[str, str]) -> None:
+    with slow:
+        _row(what, port, secret)
+        wait_for(lambda: not slow.open, 60, what="the end of all slow clients")
+        for kind, seconds in slow.cut_after().items():
+            print(f"| {kind}: cut after | {seconds:.1f} s | |")
 
 
 def _row(what: str, port: int, secret: dict[str, str]) -> None:

@@ -31,6 +31,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
     app.before_request(_begin)
     app.extensions["guard"] = guard = Guard(services, settings)
     app.before_request(guard.check)
+    app.teardown_request(guard.done)
     app.after_request(_finish)
     errors.handle(app)
     app.url_map.converters["project"] = _ProjectNumber

@@ -36,10 +36,18 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     adj: Adjustments
 
     def received(self, data: bytes) -> int:
-        """A refused request gets no "100 Continue", after which waitress would read the body all the same."""
+        """Takes in one request; what comes before its answer is passed over, and the connection ends after it.
+
+        HTTP allows that (RFC 9112, 9.3.2). Answers to many requests of one client that reads none would fill the
+        connection's buffer, and waitress holds a thread until there is room in it.
+        A refused request gets no "100 Continue", after which waitress would read the body all the same.
+        """
         consumed: int = super().received(data)
         if self.error is not None:
             self.expect_continue = False
+        if self.completed and not self.empty and data[consumed:].strip():
+            self.headers["CONNECTION"] = "close"
+            return len(data)
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -67,7 +75,11 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
 
 
 class _Connection(HTTPChannel):  # type: ignore[misc]
-    """`since`: when it was opened or last answered; the next request must be in, or the answer be fetched, in time."""
+    """`since`: when it was opened or last answered; the next request must be in, or the answer be fetched, in time.
+
+    No thread waits for a client: there is one request at a time, its answer is one piece, and waitress takes in the
+    next one only when all of it is fetched.
+    """
 
     parser_class = _Parser
     error_task_class = _ErrorTask

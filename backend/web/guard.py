@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import threading
 from urllib.parse import urlsplit
 
 from flask import Response, request
@@ -28,6 +29,7 @@ from backend.web.body import json_object
 from backend.web.errors import answer
 
 ASK = {"WWW-Authenticate": 'Basic realm="LabelQueue", charset="UTF-8"'}
+LARGE = "labelqueue.large"  # in the environ of the request that has the turn of the large ones
 
 
 class Guard:
@@ -38,23 +40,39 @@ class Guard:
         self._expected = settings.basic_auth
         self._own_hosts = {urlsplit(settings.public_url).hostname, settings.host, "localhost"}
         self._secret = services.projects.secret("webhook")
+        self._large = threading.Lock()  # held while a stranger's large body is parsed and answered
 
     def most_bytes(self, asked: Request) -> int:
         """The largest body that this caller may send, by the headers; also asked by the server, before the body."""
-        signed = self._signed(asked) or (asked.path == "/webhook" and self._knows_secret(asked))
+        signed = self._known(asked)
         path = asked.path if self._expected is None else ""  # who has no password will be refused anyway
         return limits.most_bytes(path, signed=signed, max_body_mb=self._settings.max_body_mb)
 
     def check(self) -> Response | None:
         """Nothing of a body is read before this has passed, but for a bare "Start Training" (see `_webhook`)."""
-        return self._refused() or self._too_large()
+        return self._refused() or self._too_much()
 
-    def _too_large(self) -> Response | None:
+    def done(self, error: BaseException | None) -> None:
+        """After every request."""
+        if request.environ.pop(LARGE, False):
+            self._large.release()
+
+    def _too_much(self) -> Response | None:
         request.max_content_length = most = self.most_bytes(request)
         if (request.content_length or 0) <= most:
-            return None
+            return self._another()
         cure = "" if most == self._settings.max_body_mb * limits.MB else " from a caller without password or secret"
         return answer(413, f"the body has {request.content_length:,} bytes; at most {most:,} are taken here{cure}")
+
+    def _another(self) -> Response | None:
+        """A thread does not wait for its turn: /health would then have none."""
+        if (request.content_length or 0) <= limits.ELSEWHERE or self._known(request) or LARGE in request.environ:
+            return None
+        if self._large.acquire(blocking=False):
+            request.environ[LARGE] = True
+            return None
+        busy = "another large request is being answered; send this one again"
+        return answer(503, busy, headers={"Retry-After": "5"})
 
     def _refused(self) -> Response | None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not self._same_origin():
@@ -71,6 +89,9 @@ class Guard:
             return answer(401, "user and password are needed", headers=ASK)
         return None
 
+    def _known(self, asked: Request) -> bool:
+        return self._signed(asked) or (asked.path == "/webhook" and self._knows_secret(asked))
+
     def _signed(self, asked: Request) -> bool:
         given = _authorization(asked)
         if self._expected is None or given is None or given.type != "basic":
@@ -84,7 +105,7 @@ class Guard:
         if self._knows_secret(request) or self._signed(request):
             return None
         if self._expected is None and self._settings.loopback:
-            return self._too_large() or (None if _is_nudge() else self._unknown())
+            return self._too_much() or (None if _is_nudge() else self._unknown())
         return self._unknown()
 
     def _unknown(self) -> Response:

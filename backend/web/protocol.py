@@ -21,7 +21,8 @@ from backend.core.project.register import register
 from backend.core.queue.predict import predict
 from backend.core.services import Services
 from backend.core.tasks import events
-from backend.web.body import integer, json_object, text
+from backend.web import limits
+from backend.web.body import at_most, integer, json_object, text
 from backend.web.describe import ANY, ID, NULL, STRING, describe, either, many, shape
 
 SCHEMA_LIMIT = 2_000_000  # characters of a label config
@@ -79,6 +80,7 @@ def blueprint(services: Services) -> Blueprint:
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise UserError("tasks must be a list of tasks")
+        at_most(len(tasks), "tasks", limits.BYTES_A_TASK)
         ids = [integer(task.get("id"), "the id of a task") for task in tasks]
         return jsonify({"results": predict(services, _project(body), ids)})
 

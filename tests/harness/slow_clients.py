@@ -1,4 +1,4 @@
-"""Clients that hold a connection without finishing a request, in the four ways there are; to 127.0.0.1 only."""
+"""Clients that hold a connection: four kinds never finish a request, two never read an answer; to 127.0.0.1 only."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from backend.adapters.state import State
+from backend.core.domain import LabelConfig, Target
+
 HEADER = b"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
 KINDS: Mapping[str, bytes] = {
     "half a header": HEADER[:40],
@@ -19,6 +22,18 @@ KINDS: Mapping[str, bytes] = {
     "a byte a second": HEADER + b"\r\n{",
     "silent": b"",
 }
+ROWS = 10_000
+LARGE = f"GET /api/projects/5/tasks?limit={ROWS} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+DEAF: Mapping[str, bytes] = {"reads nothing": LARGE, "reads nothing, asks sixty times at once": 60 * LARGE}
+"""After `fill`, answers of 1.6 MB that nobody fetches; both kinds go on asking."""
+
+
+def fill(state: State) -> None:
+    """A project with as many tasks as `LARGE` asks for."""
+    target = Target("one", "choices", "choice", "image", ("cat", "dog"), suggests=True)
+    config = LabelConfig("image", target)
+    project = state.projects.add(5, "5.1", title="large", label_config="<View/>", config=config, at=0.0)
+    state.tasks.upsert(project.id, [(task, f"https://example.org/images/{task}.jpg") for task in range(1, ROWS + 1)])
 
 
 @dataclass
@@ -30,6 +45,9 @@ class _Client:
 
     def look(self, drip: bool) -> None:
         try:
+            if self.kind in DEAF:
+                self.connection.send(LARGE)
+                return
             if self.connection.recv(4096):
                 return
             self.ended = time.monotonic()
@@ -56,8 +74,11 @@ class SlowClients:
     def __enter__(self) -> SlowClients:
         for number in range(self._count):
             kind = self._kinds[number % len(self._kinds)]
-            connection = socket.create_connection(("127.0.0.1", self._port), timeout=10)
-            connection.sendall(KINDS[kind])
+            connection = socket.socket()
+            connection.settimeout(10)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that few answers fill it
+            connection.connect(("127.0.0.1", self._port))
+            connection.sendall({**KINDS, **DEAF}[kind])
             connection.setblocking(False)
             self._clients.append(_Client(kind, connection, time.monotonic()))
         self._thread.start()

@@ -1,4 +1,4 @@
-"""(10-A3) The real server under clients that never finish a request: it answers, cuts them off, and still ends."""
+"""(10-A3) The real server under clients that never finish a request or never read: it answers, cuts them, and ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.core.project.ourselves import SECRET_HEADER
 from backend.web.connections import GRACE_SECONDS, IDLE_SECONDS, MOST_WAITING
 from tests.backend.requests import CREATED
 from tests.harness.labelqueue import RealLabelQueue
-from tests.harness.slow_clients import KINDS, SlowClients, answer_ms
+from tests.harness.slow_clients import DEAF, KINDS, SlowClients, answer_ms, fill
 from tests.harness.waiting import wait_for
 
 SECONDS = 8.0
@@ -34,6 +34,7 @@ def ours(tmp_path_factory, valkey):
 @pytest.fixture(scope="module")
 def secret(ours):
     state = open_state(f"sqlite:///{ours.home}/labelqueue.sqlite")
+    fill(state)
     yield {SECRET_HEADER: state.projects.secret("webhook")}
     state.close()
 
@@ -51,6 +52,17 @@ def test_health_and_webhooks_are_answered_while_two_hundred_slow_clients_hang_an
     assert set(after) == set(KINDS)
     assert after["silent"] > IDLE_SECONDS - 0.5
     assert after["a byte a second"] > SECONDS - 0.5
+    assert "Traceback" not in ours.log("web").read_text()
+
+
+def test_clients_that_read_nothing_hold_no_thread_and_are_cut(ours, secret):
+    """(10-A3) Eight that asked for sixty large answers each and read none held all threads while they liked."""
+    with SlowClients(ours.port, 16, tuple(DEAF)) as deaf:
+        health = statistics.median(answer_ms(ours.port, "/health"))
+        print(f"16 clients that read nothing: /health {health:.0f} ms")
+        wait_for(lambda: not deaf.open, SECONDS + 60, what="the end of all that read nothing", tell=deaf.cut_after)
+        print({kind: f"cut after {seconds:.1f} s" for kind, seconds in deaf.cut_after().items()})
+        assert health < PATIENT
     assert "Traceback" not in ours.log("web").read_text()
 
 
@@ -82,6 +94,14 @@ def test_one_connection_serves_many_requests(ours, secret):
         assert answer.status == 202 and answer.read()
         assert answer.getheader("Server") is None
     connection.close()
+
+
+def test_of_requests_sent_at_once_the_first_is_answered_and_the_connection_ends(ours):
+    """(10-A3)"""
+    with socket.create_connection(("127.0.0.1", ours.port), timeout=30) as connection:
+        connection.sendall(3 * b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        said = connection.makefile("rb").read()
+    assert said.count(b"HTTP/1.1 200 OK") == 1 and b"Connection: close" in said
 
 
 def exchange(port, request):
