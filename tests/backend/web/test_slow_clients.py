@@ -55,6 +55,7 @@ def test_health_and_webhooks_are_answered_while_two_hundred_slow_clients_hang_an
     assert "Traceback" not in ours.log("web").read_text()
 
 
+@pytest.mark.slow
 def test_clients_that_read_nothing_hold_no_thread_and_are_cut(ours, secret):
     """(10-A3) Eight that asked for sixty large answers each and read none held all threads while they liked."""
     with SlowClients(ours.port, 16, tuple(DEAF)) as deaf:
