@@ -119,6 +119,18 @@ def http(url: str) -> str:
     return parts.geturl().rstrip("/")
 
 
+def header(value: str, *, words: bool) -> str:
+    """A secret that is sent in an HTTP header, without the space around it; `words`: whether it may have spaces."""
+    found = value.strip()
+    if not all("!" <= sign <= "~" or (words and sign == " ") for sign in found):
+        spaces = "" if words else ", a space"
+        raise ValueError(
+            f"holds what cannot be sent in a header: a line break{spaces}, or a sign that is not ASCII (a curly quote, "
+            "an invisible space); give it anew, without what was copied along"
+        )
+    return found
+
+
 def host_in_url(host: str) -> str:
     """A host or address as an URL holds it: IPv6 in brackets; every address of this machine as its loopback one."""
     bare = host.strip("[]")

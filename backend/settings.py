@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, create_model, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -136,6 +136,19 @@ class Settings(_NewProjects):
     @classmethod
     def _http(cls, url: str) -> str:
         return values.http(url)
+
+    @field_validator("label_studio_api_key", "basic_auth_pass")
+    @classmethod
+    def _sendable(cls, secret: SecretStr | None, about: ValidationInfo) -> SecretStr | None:
+        words = about.field_name == "basic_auth_pass"  # which is sent in base64
+        return secret and SecretStr(values.header(secret.get_secret_value(), words=words))
+
+    @field_validator("basic_auth_user")
+    @classmethod
+    def _sendable_name(cls, name: str) -> str:
+        if ":" in name:  # the sign between name and password
+            raise ValueError("must not hold a colon; choose another name")
+        return values.header(name, words=True)
 
     @field_validator("log_level", "log_format", "precision", "device", mode="before")
     @classmethod

@@ -15,7 +15,8 @@ def is_full(folder: Path) -> bool:
     """Whether the disk of a folder, or of the nearest one above it that exists, has no room, as far as can be seen."""
     try:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        return shutil.disk_usage(existing).free < LEAST_FREE
+        disk = shutil.disk_usage(existing)
+        return disk.total > 0 and disk.free < LEAST_FREE  # /proc and its like have no blocks at all
     except OSError:
         return False
 

@@ -34,8 +34,18 @@ class Report(Protocol):
     def __call__(self, done: int, total: int, now: str = ...) -> None: ...
 
 
+MOST_ID = 2**63 - 1
 ProjectId = Annotated[
-    int, typer.Argument(metavar="PROJECT", help="Label Studio's number of the project, as in its address.")
+    int,
+    typer.Argument(
+        metavar="PROJECT", help="Label Studio's number of the project, as in its address.", min=1, max=MOST_ID
+    ),
+]
+AnyProject = Annotated[
+    int | None,
+    typer.Argument(
+        metavar="[PROJECT]", help="Label Studio's number of the project; without it, all.", min=1, max=MOST_ID
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Params = Annotated[

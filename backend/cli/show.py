@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backend.cli import base
+from backend.core.text.masking import mask_url
+
+STORE_SECONDS = 15.0  # Lance gives up on a missing bucket in 3 s, on a server that does not answer after minutes
 
 if TYPE_CHECKING:
     from backend.core.project.doctor import Finding
@@ -20,9 +25,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    project: Annotated[
-        int | None, typer.Argument(metavar="[PROJECT]", help="Label Studio's number of the project; without it, all.")
-    ] = None,
+    project: base.AnyProject = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and show how it changes.")] = False,
     as_json: base.AsJson = False,
 ) -> None:
@@ -49,6 +52,8 @@ def _statuses(opened: Services, project: int | None) -> list[ProjectStatus]:
     from backend.core.project.status import status as look
 
     projects = opened.projects.all() if project is None else [base.find(opened, project)]
+    if not projects:
+        opened.jobs.ping()  # where there are some, their jobs are asked for
     return [look(opened, item) for item in projects]
 
 
@@ -133,9 +138,7 @@ def _range(field: Mapping[str, object]) -> tuple[str, str, str]:
 
 
 def doctor(
-    project: Annotated[
-        int | None, typer.Argument(metavar="[PROJECT]", help="Label Studio's number of the project; without it, all.")
-    ] = None,
+    project: base.AnyProject = None,
     as_json: base.AsJson = False,
 ) -> None:
     """Find what is wrong and say how to fix it. Exit status 1 if anything is wrong.
@@ -170,18 +173,17 @@ def _findings(made: Settings, project: int | None) -> list[Finding]:
     except LabelQueueError as error:
         return [*found, told(error)]
     asked = None if project is None else [project]
-    return [*found, *diagnose(opened, asked, reach=reach, storage=lambda: storage_trouble(made.storage_url))]
+    stored = "can be read; that it can be written was not tried" if "://" in made.storage_url else "can be written"
+    storage = partial(storage_trouble, made.storage_url)
+    return [*found, *diagnose(opened, asked, reach=reach, storage=storage, stored=stored)]
 
 
 def storage_trouble(url: str) -> str:
-    """Why a local folder cannot be written and what to do, or "".
-
-    An object store is seen to work or not by the first job.
-    """
+    """Why a local folder cannot be written, or an object store be read, and what to do, or ""."""
     from backend.adapters.disk import ROOM, is_full
 
     if "://" in url:
-        return ""
+        return _remote_trouble(url)
     folder = Path(url)
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
@@ -189,3 +191,24 @@ def storage_trouble(url: str) -> str:
     if not os.access(existing, os.W_OK | os.X_OK):
         return f"{existing} cannot be written; give us the right to write there, or set STORAGE_URL to another folder"
     return f"the disk that holds {folder} is full; {ROOM}" if is_full(existing) else ""
+
+
+def _remote_trouble(url: str) -> str:
+    """Why an object store cannot be read: it is asked as a job asks, for features that nobody has."""
+    from backend.adapters.features.store import LanceFeatures
+    from backend.core.errors import StorageError
+
+    told = [f"{mask_url(url)} does not answer within {STORE_SECONDS:g} s; check STORAGE_URL and the network"]
+
+    def ask() -> None:
+        try:
+            LanceFeatures(url).ids(0, 0)
+        except StorageError as error:
+            told[:] = [str(error)]
+        else:
+            told[:] = [""]
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(STORE_SECONDS)
+    return told[0]

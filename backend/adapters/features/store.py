@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backend.adapters.disk import ROOM
 from backend.adapters.features.table import GrowingTable, read_ids
 from backend.core.domain import FeatureBatch, FeatureTable, Guess, Guesses
 from backend.core.errors import StorageError
@@ -35,10 +36,12 @@ KEEP_OLD = timedelta(minutes=15)  # versions younger than this stay: someone may
 TRIES = 12
 DELETE_IDS = 10_000
 JITTER = random.SystemRandom()
+FULL = ("No space left on device", "Disk quota exceeded")
 CURE = (
     "check STORAGE_URL and its rights; if that folder is damaged, restore it from a backup, or disconnect the project "
     "and connect it again: its images are embedded anew"
 )
+REMOTE_CURE = "check STORAGE_URL, that its bucket exists, and its rights"
 T = TypeVar("T")
 
 
@@ -227,7 +230,12 @@ class LanceFeatures:
             yield
         except (OSError, RuntimeError, ValueError) as error:
             fact = re.split(r", /(?:home|rustc)/", str(error))[0].splitlines()[0]  # Lance's builder's source path
-            raise StorageError(f"cannot {doing} in {mask_url(uri)}: {mask_text(fact)[:300]}; {CURE}") from error
+            told, cure = mask_text(fact)[:300], REMOTE_CURE if "://" in uri else CURE
+            if any(sign in str(error) for sign in FULL):
+                told, cure = "its disk is full", ROOM
+            elif "NoSuchBucket" in str(error):
+                told = "there is no such bucket"
+            raise StorageError(f"cannot {doing} in {mask_url(uri)}: {told}; {cure}") from error
 
 
 def _read(table: GrowingTable, uri: str) -> FeatureTable:

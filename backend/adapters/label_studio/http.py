@@ -7,7 +7,8 @@ Tokens are label-studio-sdk's `TokensClientExt` (0.1 s and 10 MB over httpx), no
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import SimpleNamespace
@@ -17,8 +18,8 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
 from backend.adapters.net.tls import tls_trouble
-from backend.core.errors import BadSetting, LabelStudioDown, LabelStudioRefused
-from backend.core.text.masking import mask_url
+from backend.core.errors import BadSetting, LabelStudioDown, LabelStudioError, LabelStudioRefused
+from backend.core.text.masking import MASK, mask_url
 
 if TYPE_CHECKING:
     from label_studio_sdk.tokens.client_ext import TokensClientExt
@@ -77,8 +78,25 @@ class TokenAuth(httpx.Auth):
     def kind(self) -> Literal["legacy", "personal"]:
         return "legacy" if self._tokens._use_legacy_token else "personal"
 
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """No error of ours tells a token, whatever a library or the server says of it."""
+        try:
+            yield
+        except LabelStudioError as error:
+            text = str(error)
+            for token in (self._token, getattr(self.__dict__.get("_tokens"), "_access_token", None)):
+                for form in (token, repr(token)[1:-1]) if token else ():
+                    text = text.replace(form, MASK)
+            error.args = (text,)
+            raise
+
     def headers(self) -> dict[str, str]:
         """The Authorization header, good for at least 30 s. May ask Label Studio for a fresh access token."""
+        with self.hidden():
+            return self._headers()
+
+    def _headers(self) -> dict[str, str]:
         if not self._token:
             raise LabelStudioRefused(401, f"no Label Studio token: make one in {ACCOUNT} and set LABEL_STUDIO_API_KEY")
         if self.kind == "legacy":
@@ -158,6 +176,10 @@ class Api:
     def _json(
         self, method: str, path: str, *, timeout: float | None, params: Query | None = None, json: object = None
     ) -> Answer:
+        with self.auth.hidden():
+            return self._asked(method, path, timeout, params, json)
+
+    def _asked(self, method: str, path: str, timeout: float | None, params: Query | None, json: object) -> Answer:
         limit = httpx.Timeout(timeout or self._timeout, connect=5.0)
         try:
             answer = self._client.request(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 import stat
 import time
@@ -24,6 +25,7 @@ from backend.adapters.state.tables import metadata
 from backend.adapters.state.tasks import SqlTasks
 from backend.core.errors import BadSetting
 
+VERSION = "alembic_version"
 MIGRATION_LOCK = 0x1ABE1  # any number that nothing else in the database uses
 
 
@@ -112,17 +114,24 @@ def _migrate(connection: Connection) -> None:
     current = _revision(connection)
     if current == scripts.get_current_head():
         return
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-        raise StateError(f"the database has schema {current}, newer than this program; upgrade labelqueue")
-    if current is None:
+    if current is None or not _is_ours(connection, current):
         _refuse_foreign(connection)
+    elif current not in {script.revision for script in scripts.walk_revisions()}:
+        raise StateError(f"the database has schema {current}, newer than this program; upgrade labelqueue")
     command.upgrade(config, "head")
 
 
+def _is_ours(connection: Connection, revision: str) -> bool:
+    """Whether it is we who wrote `alembic_version`, which many programs have: our revisions are four digits."""
+    ours = set(inspect(connection).get_table_names()) & set(metadata.tables)
+    return bool(ours) and re.fullmatch(r"\d{4}", revision) is not None
+
+
 def _refuse_foreign(connection: Connection) -> None:
-    """A database without our schema must have no table that is called like ours; a SQLite file none at all."""
+    """A database without our schema has no table that is called like one of ours; a SQLite file none at all."""
     found = set(inspect(connection).get_table_names())
-    taken = sorted(found if connection.dialect.name == "sqlite" else found & set(metadata.tables))
+    kept = {*metadata.tables, VERSION} if _revision(connection) is not None else set(metadata.tables)
+    taken = sorted(found if connection.dialect.name == "sqlite" else found & kept)
     if taken:
         file = connection.engine.url.database
         where = f"the file {file}" if connection.dialect.name == "sqlite" else f"the database {file} of DATABASE_URL"
@@ -133,6 +142,6 @@ def _refuse_foreign(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Generic, TypeVar
 
 from backend.core.errors import BadSetting
+from backend.core.text.printable import shown
 
 Value = TypeVar("Value")
 Schema = Mapping[str, Any]  # Any: JSON
@@ -46,7 +47,7 @@ def share(most: float) -> SettingKind[float]:
             found = float(value)
             if not isinstance(value, bool) and 0 <= found <= most:
                 return found
-        raise BadSetting(f"{name} must be a share from 0 (switched off) to {most}, got {value!r}")
+        raise BadSetting(f"{name} must be a share from 0 (switched off) to {most}, got {shown(value)}")
 
     limits = {"minimum": 0, "maximum": most}
     taken, kept = {"type": ["number", "string"], **limits}, {"type": "number", **limits}
@@ -62,7 +63,7 @@ def one_of_or_default(choices: tuple[Value, ...]) -> SettingKind[Value | None]:
             return None
         if isinstance(value, str) and value in names:
             return choices[names.index(value)]
-        raise BadSetting(f"{name} must be one of {', '.join(names)}, default; got {value!r}")
+        raise BadSetting(f"{name} must be one of {', '.join(names)}, default; got {shown(value)}")
 
     taken, kept = {"enum": [*choices, *DEFAULT]}, {"enum": [*choices, None]}
     return SettingKind(read, str, f"{', '.join(names)} or default", taken, kept, max(map(len, names)))
@@ -79,10 +80,10 @@ def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
             and (number > 0 or (kind is float and not number))
         ):
             if number > MOST:
-                raise BadSetting(f"{name} must be at most {MOST:,}, got {value!r}")
+                raise BadSetting(f"{name} must be at most {MOST:,}, got {shown(value)}")
             return number
     what = "whole number" if kind is int and isinstance(value, float) else "number"
-    raise BadSetting(f"{name} must be a positive {what}, got {value!r}")
+    raise BadSetting(f"{name} must be a positive {what}, got {shown(value)}")
 
 
 def _count(name: str, value: Any) -> int:
@@ -102,7 +103,7 @@ def _switch(name: str, value: Any) -> bool:
         value = WORDS.get(value, value)
     if isinstance(value, bool):
         return value
-    raise BadSetting(f"{name} must be true or false, got {value!r}")
+    raise BadSetting(f"{name} must be true or false, got {shown(value)}")
 
 
 def _tag(name: str, value: Any) -> str:
@@ -110,7 +111,7 @@ def _tag(name: str, value: Any) -> str:
         return ""
     if isinstance(value, str) and len(value) <= LONGEST_TAG:
         return value
-    raise BadSetting(f"{name} must be the name of a tag in the label config, or default; got {str(value)[:100]!r}")
+    raise BadSetting(f"{name} must be the name of a tag in the label config, or default; got {shown(value)}")
 
 
 _LIMITS = {"minimum": 1, "maximum": MOST}

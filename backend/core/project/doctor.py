@@ -52,14 +52,15 @@ def diagnose(
     *,
     reach: Callable[[str], str],
     storage: Callable[[], str] = str,
+    stored: str = "can be written",
 ) -> list[Finding]:
     """All findings: the installation, then each project of `ls_ids` (default: the connected ones).
 
     `reach(url)` returns why our web process does not answer there, or ""; `storage()` why the feature store cannot be
-    written and, behind a semicolon, what to do, or "". Nothing here raises for what is wrong outside: that is what the
-    findings are for.
+    used and, behind a semicolon, what to do, or "", and then it is `stored`. Nothing here raises for what is wrong
+    outside: that is what the findings are for.
     """
-    found = [*_parts(services, reach, storage)]
+    found = [*_parts(services, reach, storage, stored)]
     try:
         known = {project.ls_id: project for project in services.projects.all()}
     except LabelQueueError as error:
@@ -76,7 +77,9 @@ def diagnose(
     return found
 
 
-def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[], str]) -> Iterator[Finding]:
+def _parts(
+    services: Services, reach: Callable[[str], str], storage: Callable[[], str], stored: str
+) -> Iterator[Finding]:
     """Redis, workers, feature store, web process."""
     try:
         services.jobs.ping()
@@ -93,7 +96,7 @@ def _parts(services: Services, reach: Callable[[str], str], storage: Callable[[]
     if trouble:
         yield told(trouble, "the feature store cannot be used: ", "correct STORAGE_URL or its permissions")
     else:
-        yield Finding("ok", "the feature store can be written")
+        yield Finding("ok", f"the feature store {stored}")
     url = services.options.public_url
     trouble = reach(f"{url}/health")
     if trouble:

@@ -10,13 +10,14 @@ from backend.core import jobs
 from backend.core.domain import SETTINGS, LabelConfig, Project
 from backend.core.errors import BadSetting
 from backend.core.services import Services
+from backend.core.text.printable import shown
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """The values brought to their types. Raises `BadSetting` for an unknown name or a value out of range."""
     unknown = sorted(set(given) - set(SETTINGS))
     if unknown:
-        raise BadSetting(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(SETTINGS))}")
+        raise BadSetting(f"unknown setting {', '.join(map(shown, unknown[:3]))}; known: {', '.join(sorted(SETTINGS))}")
     return {name: SETTINGS[name].kind.read(name, value) for name, value in given.items()}
 
 
@@ -59,7 +60,9 @@ def check_tag(config: LabelConfig, given: Mapping[str, Any]) -> None:
     if not tag or config.image_key is None:
         return
     if tag not in config.tags:
-        raise BadSetting(f"learn_from: the label config has no tag {tag!r}; it has: {', '.join(config.tags) or 'none'}")
+        raise BadSetting(
+            f"learn_from: the label config has no tag {shown(tag)}; it has: {', '.join(config.tags) or 'none'}"
+        )
     why = dict(config.left_out).get(tag, "")
     if why:
         raise BadSetting(f"learn_from: nothing can be learnt from {tag!r}: {why}")

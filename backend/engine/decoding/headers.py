@@ -6,11 +6,15 @@ import struct
 from collections.abc import Iterator
 
 PNG = b"\x89PNG\r\n\x1a\n"
+IHDR = b"\0\0\0\rIHDR"  # length and name of the chunk that comes first
 LARGEST_SIDE = 0x3FFF  # of WebP without a canvas: 14 bits
 
 
 def declared(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """(width, height) of what Pillow decodes, or makes room for, while it opens the container: ICO and WebP."""
+    """(width, height) of what Pillow decodes, or makes room for, while it opens the container: ICO and WebP.
+
+    Raises `ValueError` for a PNG in an ICO whose header cannot be told from its first bytes.
+    """
     if data[:4] == b"\0\0\1\0":
         yield from _icons(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30:
@@ -22,10 +26,21 @@ def _icons(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
         start = int.from_bytes(data[at + 12 : at + 16], "little")
         head = data[start : start + 24]
         if head.startswith(PNG) and len(head) == 24:
+            if head[8:16] != IHDR or _again(data, start + 33):
+                raise ValueError("the PNG in it does not begin with its one header")
             yield struct.unpack(">II", head[16:])
         elif len(head) == 24 and int.from_bytes(head[:4], "little") >= 40:
             width, height = struct.unpack("<ii", head[4:12])
             yield abs(width), abs(height) // 2  # the picture and its mask
+
+
+def _again(data: bytes | bytearray, at: int) -> bool:
+    """Whether another IHDR chunk comes before the pixels of a PNG: Pillow would believe the last one."""
+    while (kind := data[at + 4 : at + 8]) not in (b"IDAT", b"IEND", b""):
+        if kind == b"IHDR":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False
 
 
 def _webp(data: bytes | bytearray) -> Iterator[tuple[int, int]]:

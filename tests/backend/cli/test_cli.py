@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 from typer.testing import CliRunner
 
+from backend.adapters.disk import is_full
+from backend.cli import show
 from backend.cli.base import parse_params
 from backend.cli.main import COMMANDS, app
 from backend.cli.render import duration
@@ -202,7 +207,7 @@ def test_durations_are_words():
 
 def test_the_store_is_judged_by_its_nearest_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    assert storage_trouble(str(tmp_path / "new" / "deep")) == storage_trouble("s3://bucket/x") == ""
+    assert storage_trouble(str(tmp_path / "new" / "deep")) == ""
     assert "is not a folder" in storage_trouble(str(tmp_path / "file" / "x"))
 
 
@@ -211,9 +216,75 @@ def test_looking_commands_load_no_torch_and_help_is_light(tmp_path):
     ask = "r = CliRunner().invoke(app, {!r}); assert r.exit_code == 0, r.output + repr(r.exception); "
     environment = {"PATH": os.environ["PATH"], "LABELQUEUE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     light = ask.format(["--help"]) + "assert not {'flask', 'sqlalchemy', 'lance', 'redis', 'numpy'} & set(sys.modules)"
-    looks = "".join(ask.format(words) for words in (["config"], ["strategies"], ["status"], ["status", "--json"]))
+    looks = "".join(ask.format(words) for words in (["config"], ["strategies"]))
+    looks += "r = CliRunner().invoke(app, ['status']); assert 'Redis' in str(r.exception), r.exception; "
     for code in (light, looks + "assert 'torch' not in sys.modules and 'sqlalchemy' in sys.modules"):
         done = subprocess.run(
             [sys.executable, "-c", heavy + code], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "9" * 20])
+@pytest.mark.parametrize("command", ["connect", "status", "doctor", "queue"])
+def test_what_is_no_number_of_a_project_is_refused_before_anyone_is_asked(world, run, command, number):
+    """(10-E4) Label Studio was asked for project -1."""
+    world.ls.down = world.jobs.down = True
+    code, out, err = run(command, "--", number)
+    assert (code, out) == (2, "") and "Invalid value for" in err and "PROJECT" in err
+
+
+def test_status_without_projects_tells_that_redis_is_away(world, run):
+    """(10-E4) All seemed well."""
+    world.jobs.down = True
+    code, out, err = run("status")
+    assert (code, out) == (1, "") and "Redis does not answer" in err
+
+
+def test_proc_is_not_a_full_disk():
+    """(10-E4) A file system without blocks has none free."""
+    assert not is_full(Path("/proc/xx"))
+
+
+class Bucketless(BaseHTTPRequestHandler):
+    """An object store without buckets."""
+
+    def do_GET(self):
+        body = b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>"
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def stored_at(monkeypatch, port):
+    for name, value in {
+        "ACCESS_KEY_ID": "x",
+        "SECRET_ACCESS_KEY": "y",
+        "REGION": "us-east-1",
+        "ALLOW_HTTP": "true",
+        "ENDPOINT": f"http://127.0.0.1:{port}",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+
+
+def test_a_bucket_that_is_not_there_is_told(monkeypatch):
+    """(10-E4) The doctor said "ok" without looking."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucketless) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        stored_at(monkeypatch, server.server_port)
+        told = storage_trouble("s3://absent/x")
+        server.shutdown()
+    assert "there is no such bucket; check STORAGE_URL" in told
+
+
+def test_an_object_store_that_does_not_answer_is_not_waited_for(monkeypatch):
+    """(10-E4) Lance would try for minutes."""
+    monkeypatch.setattr(show, "STORE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stored_at(monkeypatch, silent.getsockname()[1])
+        told = storage_trouble("s3://me:geheim@absent/x")
+    assert "does not answer within 0.5 s; check STORAGE_URL" in told and "geheim" not in told

@@ -280,3 +280,16 @@ def test_everything_that_reads_images_of_a_project_decodes_in_processes(tmp_path
 def test_a_folder_that_is_simulated_is_decoded_in_processes_too(tmp_path: Path) -> None:
     made = Settings(home=tmp_path, _env_file=None)  # type: ignore[call-arg]
     assert isinstance(simulate._embedder(made, tmp_path)._decode, Decoders)  # type: ignore[attr-defined]
+
+
+def test_an_icon_whose_picture_hides_its_size_is_damaged(pool: Decoders) -> None:
+    """(10-B1) A second header, or another chunk before the first, told the check another size than the decoder."""
+    small, large = encode(noise(20, 20)), png_header(30_000, 30_000)
+    twice = small[:33] + large[8:]
+    text = text_chunks(1, 10)[33:]
+    text = text[: text.index(b"IDAT") - 4]
+    later = small[:8] + text + small[8:]
+    for inner in (twice, small[:33] + text + large[8:], later):
+        with pytest.raises(BadImage, match=r"damaged or cut off .the PNG in it does not begin with its one header"):
+            pool(icon(inner), 32, LIMIT)
+    assert pool(icon(text_chunks(1, 10)), 32, LIMIT).shape == (32, 32, 3)

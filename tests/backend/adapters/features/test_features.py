@@ -20,6 +20,7 @@ import pytest
 from backend.adapters.features.store import LanceFeatures
 from backend.core.domain import FeatureBatch, Guess, Guesses
 from backend.core.errors import StorageError
+from tests.backend.disks import fill
 
 WRITER = """
 import sys, numpy as np
@@ -284,3 +285,14 @@ def test_rows_that_are_loaded_again_are_those_in_memory(tmp_path: Path) -> None:
     first, again = store.load(1, 1), store.load(1, 1)
     np.testing.assert_array_equal(first.vectors, vectors)
     assert np.shares_memory(first.vectors, again.vectors)
+
+
+def test_a_full_disk_is_told_as_such(small_disk: Path) -> None:
+    """(10-E4) "check STORAGE_URL ... disconnect the project", for want of room."""
+    store = LanceFeatures(str(small_disk))
+    store.append(1, 1, batch(range(10)))
+    fill(small_disk)
+    with pytest.raises(StorageError, match=r"its disk is full; make room on it$"):
+        store.append(1, 1, batch(range(10, 20_000)))
+    with pytest.raises(StorageError, match=r"its disk is full; make room on it$"):
+        store.append(2, 1, batch(range(10)))

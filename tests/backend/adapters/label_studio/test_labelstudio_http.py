@@ -129,3 +129,18 @@ def test_an_expired_personal_token_says_so(server: Scripted) -> None:
         api.get("/api/version")
     api.close()
     assert server.asked == []
+
+
+def test_no_error_tells_the_token(server: Scripted) -> None:
+    """(10-A6) Neither what the HTTP client says of it, nor what a server repeats."""
+    odd = Api(server.url, "SEKRET\nabc", timeout=5)
+    with pytest.raises(LabelStudioDown, match=r"Token \*\*\*") as caught:
+        odd.send("POST", "/api/x")
+    assert "SEKRET" not in str(caught.value)
+    odd.close()
+    echoing = Api(server.url, "SEKRETabc", timeout=5)
+    server.answers = [(400, {}, '{"detail": "Token SEKRETabc is odd"}')]
+    with pytest.raises(LabelStudioRefused, match=r"Token \*\*\* is odd") as refused:
+        echoing.send("POST", "/api/x")
+    assert refused.value.status == 400
+    echoing.close()

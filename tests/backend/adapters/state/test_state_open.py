@@ -241,3 +241,28 @@ def test_what_was_being_embedded_before_leases_were_of_versions_goes_on(database
     assert [(task.id, task.claims) for task in state.tasks.claim(1, "a", 9, 60, 4)] == [(1, 1), (2, 1), (3, 1)]
     assert state.tasks.waiting(1, 5) == 0
     state.close()
+
+
+@pytest.mark.parametrize("revision", ["deadbeef", "0001"])
+def test_another_programs_migrated_database_is_called_so(tmp_path, revision):
+    """(10-E4) Any `alembic_version` was taken for ours, and newer."""
+    url = f"sqlite:///{tmp_path}/theirs.db"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:it)"), {"it": revision})
+    engine.dispose()
+    with pytest.raises(BadSetting, match=r"is another program's database .it has the table alembic_version"):
+        open_state(url)
+
+
+def test_another_programs_database_on_a_server_is_called_so(postgres):
+    """(10-E4) The same, where a database may have tables of others beside ours."""
+    url = postgres.database()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('deadbeef')"))
+    engine.dispose()
+    with pytest.raises(BadSetting, match=r"is another program's database .it has the table alembic_version"):
+        open_state(url)

@@ -208,3 +208,9 @@ def test_a_signed_webhook_at_an_old_address_does_not_hide_an_unsigned_one_at_our
     world.ls.hooks[LS_ID][0] = replace(hook, url="http://old:9090/webhook")
     world.ls.add_webhook(LS_ID, f"{URL}/webhook", {})
     assert "secret header" in only(wrong(world))[1]
+
+
+def test_a_store_of_which_only_reading_was_tried_is_told_so(world):
+    """(10-E4) "can be written" was said of object stores, which nobody had asked."""
+    found = diagnose(world.services, reach=reachable, stored="can be read")
+    assert "the feature store can be read" in [item.what for item in found]

@@ -70,3 +70,18 @@ def test_extra_params_take_the_same_settings(tmp_path):
     assert (world.project.audit_share, world.project.renewal, world.project.calibrate) == (0.2, "off", True)
     with pytest.raises(BadSetting, match="renewal must be one of"):
         register(world.services, KEY, LABEL_CONFIG, {"renewal": "sometimes"})
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+@pytest.mark.parametrize("value", ["x" * 5000, ["x"] * 5000, 10**5000, {"x" * 5000: 1}], ids=["s", "l", "n", "d"])
+def test_a_long_value_is_told_cut(name, value):
+    """(10-E4) It came back whole."""
+    with pytest.raises(BadSetting, match=f"{name} must be") as caught:
+        checked({name: value})
+    assert len(str(caught.value)) < 300
+
+
+def test_long_names_are_told_cut():
+    with pytest.raises(BadSetting, match="unknown setting '0xxx") as caught:
+        checked({f"{i}{'x' * 5000}": 1 for i in range(1000)})
+    assert len(str(caught.value)) < 600
