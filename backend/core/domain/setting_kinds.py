@@ -9,7 +9,6 @@ from math import isfinite
 from typing import Any, Generic, TypeVar
 
 from backend.core.errors import BadSetting
-from backend.core.text.printable import shown
 
 Value = TypeVar("Value")
 Schema = Mapping[str, Any]  # Any: JSON
@@ -37,6 +36,15 @@ class SettingKind(Generic[Value]):
     taken: Schema
     kept: Schema
     longest: int | None = None
+
+
+def shown(value: object, longest: int = 100) -> str:
+    """A value that somebody gave, for an error: its repr, cut."""
+    try:
+        text = repr(value[: longest + 1] if isinstance(value, str) else value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number that is too long"
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def share(most: float) -> SettingKind[float]:

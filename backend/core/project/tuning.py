@@ -8,9 +8,9 @@ from typing import Any
 
 from backend.core import jobs
 from backend.core.domain import SETTINGS, LabelConfig, Project
+from backend.core.domain.setting_kinds import shown
 from backend.core.errors import BadSetting
 from backend.core.services import Services
-from backend.core.text.printable import shown
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:

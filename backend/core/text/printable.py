@@ -14,15 +14,6 @@ def printable(text: str) -> str:
     return _UNFIT.sub(_escaped, text)
 
 
-def shown(value: object, longest: int = 100) -> str:
-    """A value that somebody gave, for an error: its repr, cut."""
-    try:
-        text = repr(value[: longest + 1] if isinstance(value, str) else value)
-    except ValueError:  # a whole number of thousands of digits
-        return "a number that is too long"
-    return text if len(text) <= longest else f"{text[:longest]}..."
-
-
 def printable_lines(text: str) -> str:
     """The same line by line: line feeds stay."""
     return "\n".join(printable(line) for line in text.split("\n"))
