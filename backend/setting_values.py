@@ -119,15 +119,22 @@ def http(url: str) -> str:
     return parts.geturl().rstrip("/")
 
 
-def header(value: str, *, words: bool) -> str:
-    """A secret that is sent in an HTTP header, without the space around it; `words`: whether it may have spaces."""
-    found = value.strip()
-    if not all("!" <= sign <= "~" or (words and sign == " ") for sign in found):
-        spaces = "" if words else ", a space"
+def header(secret: str) -> str:
+    """A token that is sent in an HTTP header as it is, without the space around it."""
+    found = secret.strip()
+    if not all("!" <= sign <= "~" for sign in found):
         raise ValueError(
-            f"holds what cannot be sent in a header: a line break{spaces}, or a sign that is not ASCII (a curly quote, "
+            "holds what cannot be sent in a header: a line break, a space, or a sign that is not ASCII (a curly quote, "
             "an invisible space); give it anew, without what was copied along"
         )
+    return found
+
+
+def one_line(secret: str) -> str:
+    """A name or password that is sent in base64, without the space around it; any printable sign may be in it."""
+    found = secret.strip()
+    if not found.isprintable():
+        raise ValueError("holds a line break or another sign that cannot be seen; give it anew, without that")
     return found
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, create_model, field_validator
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -137,18 +137,22 @@ class Settings(_NewProjects):
     def _http(cls, url: str) -> str:
         return values.http(url)
 
-    @field_validator("label_studio_api_key", "basic_auth_pass")
+    @field_validator("label_studio_api_key")
     @classmethod
-    def _sendable(cls, secret: SecretStr | None, about: ValidationInfo) -> SecretStr | None:
-        words = about.field_name == "basic_auth_pass"  # which is sent in base64
-        return secret and SecretStr(values.header(secret.get_secret_value(), words=words))
+    def _token(cls, secret: SecretStr | None) -> SecretStr | None:
+        return secret and SecretStr(values.header(secret.get_secret_value()))
+
+    @field_validator("basic_auth_pass")
+    @classmethod
+    def _password(cls, secret: SecretStr | None) -> SecretStr | None:
+        return secret and SecretStr(values.one_line(secret.get_secret_value()))
 
     @field_validator("basic_auth_user")
     @classmethod
-    def _sendable_name(cls, name: str) -> str:
+    def _user(cls, name: str) -> str:
         if ":" in name:  # the sign between name and password
             raise ValueError("must not hold a colon; choose another name")
-        return values.header(name, words=True)
+        return values.one_line(name)
 
     @field_validator("log_level", "log_format", "precision", "device", mode="before")
     @classmethod
