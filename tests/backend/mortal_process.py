@@ -34,7 +34,7 @@ def main(database_url: str, project: int, deadly: int, version: int) -> None:
         cast("Any", None),
         lambda: False,
         cast("Any", None),
-        Options(shard_size=16, chunk_size=4, lease=1.0),
+        Options(shard_size=16, chunk_size=4, lease=3.0),
     )
     owner = f"mortal-{os.getpid()}"
     while services.tasks.waiting(project, version, 1):

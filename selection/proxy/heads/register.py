@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from selection.contract import BadParameter, FloatArray, IntArray
+from selection.contract import FloatArray, IntArray
 from selection.kernels.graph import SparseGraph
+from selection.proxy.heads.names import Register
 
 if TYPE_CHECKING:
     from selection.proxy.heads.linear import HeadFit
@@ -52,38 +53,6 @@ class View:
     unreached: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One registered head. `auto` pools those that blend.PRIOR_WEIGHTS names."""
-
-    name: str
-    fit: Callable[[Training], View]
-    needs_graph: bool
-
-
-_entries: dict[str, Entry] = {}
-
-
-def head(name: str, *, needs_graph: bool = False) -> Callable[[Callable[[Training], View]], Callable[[Training], View]]:
-    """Function decorator: the head is known by `name` from now on."""
-
-    def keep(fit: Callable[[Training], View]) -> Callable[[Training], View]:
-        _entries[name] = Entry(name, fit, needs_graph)
-        return fit
-
-    return keep
-
-
-def names() -> list[str]:
-    """All registered heads, sorted."""
-    import selection.proxy.heads  # noqa: F401  (registers them)
-
-    return sorted(_entries)
-
-
-def entry(name: str) -> Entry:
-    """Raises `BadParameter` with the known names."""
-    known = names()
-    if name not in _entries:
-        raise BadParameter(f"no head of kind {name!r}; known: {', '.join([*known, 'auto'])}")
-    return _entries[name]
+_register: Register[Callable[[Training], View]] = Register("selection.proxy.heads", "head")
+head, names, entry = _register.head, _register.names, _register.entry
+"""`auto` pools those that blend.PRIOR_WEIGHTS names."""

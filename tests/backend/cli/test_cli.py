@@ -217,7 +217,8 @@ def test_looking_commands_load_no_torch_and_help_is_light(tmp_path):
     environment = {"PATH": os.environ["PATH"], "LABELQUEUE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     light = ask.format(["--help"]) + "assert not {'flask', 'sqlalchemy', 'lance', 'redis', 'numpy'} & set(sys.modules)"
     looks = "".join(ask.format(words) for words in (["config"], ["strategies"]))
-    looks += "r = CliRunner().invoke(app, ['status']); assert 'Redis' in str(r.exception), r.exception; "
+    for words in (["status"], ["status", "--json"]):
+        looks += f"r = CliRunner().invoke(app, {words}); assert 'Redis' in str(r.exception), r.exception; "
     for code in (light, looks + "assert 'torch' not in sys.modules and 'sqlalchemy' in sys.modules"):
         done = subprocess.run(
             [sys.executable, "-c", heavy + code], env=environment, cwd=ROOT, capture_output=True, text=True, check=False

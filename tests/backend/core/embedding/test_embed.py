@@ -291,8 +291,7 @@ def test_processes_that_an_image_kills_with_signal_9_embed_all_the_others(both: 
         ended.append(process.wait(120))
         if ended[-1] != 0 and len(ended) < 30:
             running.append(subprocess.Popen(command))
-    assert set(ended) == {-signal.SIGKILL, 0}
-    assert ended.count(-signal.SIGKILL) <= store.MOST_DEATHS  # a worker that gets no CPU for a second counts as dead
+    assert sorted(ended) == [-signal.SIGKILL] * store.MOST_DEATHS + [0, 0]
     if version == 2:
         assert [item.state for item in both.services.feature_sets.list(project.id)] == ["live", "judging"]
         both.services.feature_sets.move(project.id, 2, "accept", at=1.0, stored=set(range(1, 41)) - {9})
